@@ -1,0 +1,123 @@
+"""The `orchard` command: run, sample, weights, report. The only place that prints errors and chooses exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app import __version__
+from app.errors import OrchardError, OutputError
+from app.options import add_job_arguments, parse_job_options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command is not _weights:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return int(arguments.command(arguments))
+    except OrchardError as error:
+        print(f"orchard: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("orchard: interrupted: nothing of this run was kept, an earlier output is as it was", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="orchard", description="Fruit photos to compact CNN features, on Spark.")
+    parser.add_argument("--version", action="version", version=f"orchard {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_sample(commands)
+    _add_weights(commands)
+    _add_report(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("run", help="featurize, standardise and reduce the photos of a folder", description="One whole run.")
+    add_job_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="list the photos and say what a run would do")
+    parser.add_argument("--json", action="store_true", help="print report.json instead of a summary")
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from app.console import Reporter
+    from app.pipeline import describe, run
+    from app.report import summary
+
+    options, reporter = parse_job_options(arguments), Reporter()
+    facts = describe(options) if arguments.dry_run else run(options, reporter)
+    if arguments.json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+    elif arguments.dry_run:
+        reporter.table([(name, str(value)) for name, value in facts.items()])
+    else:
+        reporter.table(summary(facts, options.output))
+    return 0
+
+
+def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("sample", help="draw photos of fruit to try a run on", description="Drawn photos, 100 x 100 JPEG.")
+    parser.add_argument("--output", required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--varieties", type=int, default=5, metavar="N", help="folders (default %(default)s)")
+    parser.add_argument("--per-variety", type=int, default=10, metavar="M", help="photos in each (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other photos (default %(default)s)")
+    parser.set_defaults(command=_sample)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from app.sample import draw_samples
+
+    paths = draw_samples(arguments.output, varieties=arguments.varieties, per_variety=arguments.per_variety, seed=arguments.seed)
+    print(f"orchard: drew {len(paths)} photos in {arguments.output}", file=sys.stderr)
+    return 0
+
+
+def _add_weights(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("weights", help="fetch and bake the network's weights, once", add_help=False)
+    parser.set_defaults(command=_weights)
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    # A process of its own: the job's package does not depend on the bake's, and TensorFlow's memory goes with it.
+    return subprocess.run([sys.executable, "-m", "image.bake", *arguments.rest], check=False).returncode
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("report", help="draw the report of a finished run again and sum it up")
+    parser.add_argument("output", metavar="OUTPUT", help="the output folder of a run")
+    parser.add_argument("--json", action="store_true", help="print report.json instead of a summary")
+    parser.set_defaults(command=_report)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from app.console import Reporter
+    from app.render import write_page
+    from app.report import summary
+    from app.sources import open_source
+
+    output = Path(arguments.output)
+    try:
+        facts = json.loads((output / "report.json").read_text(encoding="utf-8"))
+        write_page(facts, output, open_source(facts["input"]["uri"]))
+    except (OSError, ValueError, KeyError) as exc:
+        raise OutputError(f"{output}: not a finished output of `orchard run` ({exc}): name the folder that holds report.json") from exc
+    if arguments.json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        Reporter().table(summary(facts, arguments.output))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Spark edge: how many photos a running job has featurized so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def make_row_counter(spark: SparkSession) -> Callable[[], int]:
+    """A function that tells the rows produced so far by the query that runs after this call.
+
+    Executors send the counts of running tasks with their heartbeats; Spark's status store, which the SQL page of its web
+    interface reads too, adds them up. That store is not public API: where it cannot be read the count stays at 0.
+    """
+    store = spark._jsparkSession.sharedState().statusStore()
+    earlier = store.executionsCount()
+
+    def count() -> int:
+        try:
+            return _rows_of_last_execution(store) if store.executionsCount() > earlier else 0
+        except Exception:  # progress must never end a run
+            return 0
+
+    return count
+
+
+def _rows_of_last_execution(store: Any) -> int:
+    execution = store.executionsList().last()
+    values = store.executionMetrics(execution.executionId())
+    metrics = [execution.metrics().apply(index) for index in range(execution.metrics().size())]
+    counted = [values.get(metric.accumulatorId()) for metric in metrics if metric.name() == "number of output rows"]
+    # The widest node of the plan is the one that featurizes.
+    return max((int(value.get().replace(",", "")) for value in counted if value.isDefined()), default=0)

@@ -1,0 +1,108 @@
+"""Spark edge: fit the scaling and the PCA on a table of features, apply them, and hand them over as a stock pyspark.ml model.
+
+The tasks read the table's files themselves, with pyarrow: through the JVM every single float would be copied into a row and
+out again, which takes longer than the arithmetic.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app import columns, projection
+from app.frames import vectors_schema, write_vectors
+from app.moments import Moments
+from app.projection import Projection
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
+
+# 1280 features in float64: 20 MB at a time, and already large enough for BLAS.
+BLOCK = 2048
+
+
+def fit(
+    spark: SparkSession, files: Sequence[str], *, feature_size: int, variance: float = 0.90, components: int | None = None
+) -> Projection:
+    """Standardise and reduce the column `features` of parquet `files`, in one pass over them.
+
+    Each task sends its moments to the driver: at most 7 MB for 1280 features, from at most as many tasks as there are slots.
+
+    Raises:
+        InputError: see `app.projection.fit`.
+    """
+    context = spark.sparkContext
+    groups = [list(group) for group in np.array_split(np.array(files, dtype=object), max(1, min(context.defaultParallelism, len(files))))]
+    # Plain pickled bytes: as a column they would take the JVM eight times as long to hand over.
+    states = context.parallelize(groups, len(groups)).map(make_moments_of(feature_size)).collect()
+    total = functools.reduce(Moments.merge, map(Moments.from_bytes, states))
+    return projection.fit(total, variance=variance, components=components)
+
+
+def make_moments_of(feature_size: int) -> Callable[[Sequence[str]], bytes]:
+    """A function from parquet files to the moments of the features in them, as bytes."""
+
+    def moments_of(files: Sequence[str]) -> bytes:
+        vectors = (columns.float_matrix(batch.column(0), feature_size) for batch in _read(files, ["features"]))
+        return functools.reduce(Moments.merge, map(Moments.of, vectors), Moments.empty(feature_size)).to_bytes()
+
+    return moments_of
+
+
+def write_components(spark: SparkSession, files: Sequence[str], fitted: Projection, destination: str) -> None:
+    """Reduce the features in parquet `files` into parquet at `destination`: path, label, components, one file for each."""
+    frame = spark.range(0, len(files), 1, len(files)).mapInArrow(make_project(files, fitted), vectors_schema("components"))
+    write_vectors(frame, destination)
+
+
+def make_project(files: Sequence[str], fitted: Projection) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function from numbers of files to path, label and components of the photos in them."""
+
+    def project(tasks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        numbers = [number for batch in tasks for number in batch.column(0).to_pylist()]
+        for number in numbers:
+            for batch in _read([files[number]], ["path", "label", "features"]):
+                reduced = fitted.transform(columns.float_matrix(batch.column(2), len(fitted.mean)))
+                yield pa.RecordBatch.from_arrays([*batch.columns[:2], columns.float_lists(reduced)], ["path", "label", "components"])
+
+    return project
+
+
+def _read(files: Sequence[str], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for file in files:
+        with pq.ParquetFile(file) as table:
+            yield from table.iter_batches(batch_size=BLOCK, columns=names, use_threads=False)
+
+
+def to_pipeline_model(spark: SparkSession, fitted: Projection) -> PipelineModel:
+    """The fit as stock StandardScalerModel + PCAModel, from vector column `features` over `scaled` to `components`.
+
+    Both are made through the constructors that Spark's own loaders use; loading and applying the result needs no Orchard.
+    """
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.common import _py2java
+    from pyspark.ml.feature import PCAModel, StandardScalerModel
+    from pyspark.ml.linalg import DenseMatrix, DenseVector
+
+    context = spark.sparkContext
+    java = context._jvm.org.apache.spark.ml.feature  # type: ignore[union-attr]
+    mean, std = (_py2java(context, DenseVector(values)) for values in (fitted.mean, fitted.std))
+    rows, k = fitted.loadings.shape
+    loadings = _py2java(context, DenseMatrix(rows, k, fitted.loadings.ravel(order="F")))
+    ratio = _py2java(context, DenseVector(fitted.explained_variance_ratio[:k]))
+    scaler = StandardScalerModel(java.StandardScalerModel("orchard_scaler", std, mean))
+    scaler._set(inputCol="features", outputCol="scaled", withMean=True, withStd=True)
+    pca = PCAModel(java.PCAModel("orchard_pca", loadings, ratio))
+    pca._set(inputCol="scaled", outputCol="components", k=k)
+    return PipelineModel([scaler, pca])
+
+
+def save_model(spark: SparkSession, fitted: Projection, destination: str) -> None:
+    """Save `to_pipeline_model` at `destination`."""
+    to_pipeline_model(spark, fitted).write().save(destination)

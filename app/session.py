@@ -1,0 +1,178 @@
+"""Spark edge: the session a run works in, joined where spark-submit gives one, else started here as lean as it gets."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from app.errors import MachineError
+from app.java import START_OPTIONS, ClassArchive, find_java
+from app.report import SparkFacts
+from app.weights import cache_root
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Settings = dict[str, bool | float | int | str | None]  # the type that pyspark asks for
+
+# What the tasks rely on, wherever they run.
+JOB_SETTINGS: Settings = {
+    "spark.python.daemon.module": "app.worker_daemon",
+    "spark.python.worker.reuse": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2048",
+    # Parquet's two-level lists, which every reader knows: Spark's default opens and closes a group for each float of a vector,
+    # three times the work.
+    "spark.sql.parquet.writeLegacyFormat": "true",
+    "spark.ui.showConsoleProgress": "false",
+    # Spark keys its Python daemons by their environment, and this one sets a variable for SQL's only: `features.warm_up` would
+    # start a second daemon beside the one that featurizes.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
+}
+# What makes a session of this machine's own start fast, stay quiet and need no network.
+LOCAL_SETTINGS: Settings = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.executor.heartbeatInterval": "1s",  # carries the progress
+    "spark.sql.adaptive.enabled": "false",
+    "spark.ui.enabled": "false",
+}
+# Seconds a JVM may take to write its class archive; about 10 here.
+_ARCHIVE_TIMEOUT = 120
+
+
+def under_spark_submit() -> bool:
+    """Whether spark-submit started this process and holds the JVM."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+class OpenSession(Protocol):
+    """The shape of `open_session`, for whoever brings a session of their own."""
+
+    def __call__(self, master: str | None, *, say: Callable[[str], None]) -> AbstractContextManager[SparkSession]:
+        """A session for the length of a `with` block."""
+
+
+@contextlib.contextmanager
+def open_session(master: str | None, *, say: Callable[[str], None]) -> Iterator[SparkSession]:
+    """A Spark session that is stopped at the end, and on the first use on a machine leaves the class archive behind.
+
+    Raises:
+        MachineError: no Spark or no Java that fits, or the JVM does not start.
+    """
+    if importlib.util.find_spec("pyspark") is None:
+        raise MachineError("pyspark is not installed: `pip install 'orchard[local]'`, or start the job with spark-submit")
+    archive = None if under_spark_submit() else _prepare_java()
+    session = _build(master, archive)
+    try:
+        yield session
+    except BaseException:
+        session.stop()
+        if archive:
+            archive.discard()
+        raise
+    session.stop()
+    if archive and not archive.exists:
+        _keep_archive(archive, say)
+
+
+def _prepare_java() -> ClassArchive | None:
+    java = find_java()
+    os.environ["JAVA_HOME"] = java.home
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", " ".join(START_OPTIONS))
+    archive = ClassArchive.for_spark(java, _spark_home(), cache_root())
+    with contextlib.suppress(OSError):
+        archive.path.parent.mkdir(parents=True, exist_ok=True)
+    return archive if java.has_class_sharing and os.access(archive.path.parent, os.W_OK) else None
+
+
+def _spark_home() -> str:
+    spec = importlib.util.find_spec("pyspark")
+    installed = os.path.dirname(spec.origin or "") if spec else ""
+    return os.environ.get("SPARK_HOME") or installed
+
+
+def _build(master: str | None, archive: ClassArchive | None) -> SparkSession:
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("orchard").config(map=JOB_SETTINGS)
+    if master:
+        builder = builder.master(master)
+    if not under_spark_submit():
+        builder = builder.config(map=_own_jvm_settings(master or "local[*]", archive))
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as exc:
+        raise MachineError(f"Spark's JVM did not start ({exc}): look at the lines above, check JAVA_HOME and free memory") from exc
+
+
+def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
+    logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
+    options = [*START_OPTIONS, logging, *(archive.java_options() if archive else ())]
+    local: Settings = {"spark.driver.memory": "1g", **LOCAL_SETTINGS} if master.startswith("local") else {}
+    return {"spark.master": master, "spark.driver.extraJavaOptions": " ".join(options), **local}
+
+
+def _keep_archive(archive: ClassArchive, say: Callable[[str], None]) -> None:
+    from pyspark import SparkContext
+
+    say("keeping Spark's loaded classes for faster starts (once on this machine, about 10 s)")
+    gateway: Any = SparkContext._gateway
+    SparkContext._gateway = SparkContext._jvm = None  # the next session of this process starts a JVM of its own
+    try:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # pyspark's JVM ends with its standard input
+        gateway.proc.wait(_ARCHIVE_TIMEOUT)
+        archive.publish()
+    except (OSError, subprocess.TimeoutExpired):
+        gateway.proc.kill()
+    finally:
+        archive.discard()
+
+
+def spark_facts(spark: SparkSession) -> SparkFacts:
+    """Where this session works."""
+    context = spark.sparkContext
+    master = str(context.master)
+    driver_and_executors = len(context._jsc.sc().statusTracker().getExecutorInfos())
+    executors = 1 if master.startswith("local") else driver_and_executors - 1
+    return SparkFacts(version=spark.version, master=master, executors=executors, cores=context.defaultParallelism)
+
+
+# What a user can do something about, by what stands in Spark's or the JVM's own message.
+_KNOWN_FAULTS = (
+    ("No space left on device", "a disk is full: make room for the output and for Spark's temporary files (SPARK_LOCAL_DIRS)"),
+    ("Java heap space", "the JVM ran out of memory: give the driver or the executors more"),
+    (
+        "Python worker exited unexpectedly",
+        "a Python worker was killed, by the system's memory limit most likely: give the executors more memory overhead",
+    ),
+    ("No module named 'app'", "an executor lacks Orchard: install it there, or use Orchard's container image"),
+)
+
+
+@contextlib.contextmanager
+def explain_spark_errors() -> Iterator[None]:
+    """Turn failures of Spark whose cause is known into one line; others pass through whole."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (Py4JError, PySparkException) as exc:
+        text = str(exc)
+        if worker_error := re.search(r"app\.errors\.(?:WeightsError|MachineError|InputError): (.+)", text):
+            raise MachineError(f"on an executor: {worker_error[1]}") from exc
+        for mark, remedy in _KNOWN_FAULTS:
+            if mark in text:
+                raise MachineError(f"Spark stopped: {mark}: {remedy}") from exc
+        raise

@@ -1,0 +1,1 @@
+"""Getting the job to where it runs: images, applications, submissions, costs."""

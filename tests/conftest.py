@@ -1,0 +1,65 @@
+"""Fixtures for every kind of test: a clean environment, real baked weights, the shared photos where there are any."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.backbones import MOBILENET_V2
+from app.sample import draw_samples
+from app.weights import BakedWeights, cached_weights_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# Spark's Python workers must be this interpreter, not whichever `python3` comes first.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person running the tests may reach them."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "ORCHARD_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def weights() -> BakedWeights:
+    """The real weights, baked into the user's cache at first use."""
+    from app.weights import check_weights
+    from image.bake import main
+
+    assert main([]) == 0, "the weights could not be baked: see the lines above"
+    return check_weights(MOBILENET_V2, str(cached_weights_folder(MOBILENET_V2)))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photos and golden features; tests that need it skip where it is not."""
+    if not (SHARED / "golden").is_dir():
+        pytest.skip("no ../shared beside this clone: real photos and golden features are not at hand")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 4 x 6 drawn photos."""
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    draw_samples(folder, varieties=4, per_variety=6, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One real local[2] session, opened the way a run opens its own."""
+    from app.session import open_session
+
+    with open_session("local[2]", say=print) as session:
+        yield session

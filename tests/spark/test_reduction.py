@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import PCA, PCAModel, StandardScaler
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import SparkSession
+from pyspark.sql.functions import col
+
+from app import columns, reduction, tables
+from app.errors import InputError
+from app.projection import fix_signs
+
+TOLERANCE = 1e-6
+
+
+def files_of(folder: Path, values: np.ndarray, files: int) -> list[str]:
+    """A table of features in several parquet files, and their names."""
+    folder.mkdir()
+    paths = [f"a/{index}.jpg" for index in range(len(values))]
+    for number, places in enumerate(np.array_split(np.arange(len(values)), files)):
+        vectors = columns.float_lists(values[places].astype(np.float32))
+        table = pa.table(
+            {
+                "path": columns.strings([paths[place] for place in places]),
+                "label": columns.strings(["a"] * len(places)),
+                "features": vectors,
+            }
+        )
+        pq.write_table(table, folder / f"part-{number:05}.parquet")
+    return tables.files(folder)
+
+
+def draw(rows: int, features: int, far: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(rows, features)) @ rng.normal(size=(features, features)) + far
+    values[:, 2] = 7.5  # a feature that never changes
+    return values
+
+
+@pytest.mark.parametrize("shape", [(25, 40), (120, 30)], ids=["rows<features", "rows>features"])
+@pytest.mark.parametrize("far", [0.0, 1000.0])
+def test_fit_is_stock_pyspark_ml(spark: SparkSession, shape: tuple[int, int], far: float, tmp_path: Path) -> None:
+    files = files_of(tmp_path / "features", draw(*shape, far), 3)
+    fitted = reduction.fit(spark, files, feature_size=shape[1], variance=0.9)
+    vectors = spark.read.parquet(*files).select(array_to_vector(col("features")).alias("v"))
+    scaler = StandardScaler(inputCol="v", outputCol="s", withMean=True, withStd=True).fit(vectors)
+    pca = PCA(k=fitted.k, inputCol="s", outputCol="p").fit(scaler.transform(vectors))
+    np.testing.assert_allclose(fitted.mean, scaler.mean.toArray(), rtol=1e-12)
+    np.testing.assert_allclose(fitted.std, scaler.std.toArray(), atol=1e-9)
+    np.testing.assert_allclose(fitted.explained_variance_ratio[: fitted.k], pca.explainedVariance.toArray(), atol=TOLERANCE)
+    np.testing.assert_allclose(fitted.loadings, fix_signs(pca.pc.toArray()), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("files", [2, 7, 80])
+def test_files_do_not_change_the_fit(spark: SparkSession, files: int, tmp_path: Path) -> None:
+    one = reduction.fit(spark, files_of(tmp_path / "one", draw(60, 20), 1), feature_size=20)
+    many = reduction.fit(spark, files_of(tmp_path / "many", draw(60, 20), files), feature_size=20)
+    np.testing.assert_allclose(many.loadings, one.loadings, atol=1e-9)
+
+
+def test_no_rows_at_all(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="got 0"):
+        reduction.fit(spark, files_of(tmp_path / "none", draw(3, 5)[:0], 1), feature_size=5)
+
+
+def test_saved_model_is_stock_and_gives_the_same_components(spark: SparkSession, tmp_path: Path) -> None:
+    values = draw(50, 30)
+    files = files_of(tmp_path / "features", values, 2)
+    fitted = reduction.fit(spark, files, feature_size=30, components=6)
+    reduction.save_model(spark, fitted, str(tmp_path / "model"))
+    reduction.write_components(spark, files, fitted, str(tmp_path / "components"))
+    model = PipelineModel.load(str(tmp_path / "model"))
+    stock = model.transform(spark.read.parquet(*files).select("path", array_to_vector(col("features")).alias("features"))).collect()
+    ours = {row.path: row.components for row in spark.read.parquet(str(tmp_path / "components")).collect()}
+    assert len(ours) == 50
+    np.testing.assert_allclose([ours[row.path] for row in stock], [row.components.toArray() for row in stock], atol=1e-5)
+    assert [stage.__class__.__name__ for stage in model.stages] == ["StandardScalerModel", "PCAModel"]
+    pca = cast(PCAModel, model.stages[1])
+    assert pca.getK() == 6
+    np.testing.assert_allclose(np.asarray(pca.explainedVariance.toArray()), fitted.explained_variance_ratio[:6])
+
+
+def test_a_vector_of_another_length_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(Py4JJavaError, match="expected 9 rows of 6 features, got 45 numbers"):
+        reduction.fit(spark, files_of(tmp_path / "features", draw(9, 5), 1), feature_size=6)

@@ -1,0 +1,39 @@
+"""Which part of the code may know which: checked by importing, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+ENGINES = {"pyspark", "tensorflow", "ai_edge_litert", "boto3", "docker", "pandas", "matplotlib"}
+CORE = ["backbones", "columns", "errors", "manifest", "moments", "options", "pixels", "projection", "runtimes", "sources", "weights"]
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_imports_no_engine(name: str) -> None:
+    assert not ENGINES & modules_after(f"import app.{name}")
+
+
+def test_options_and_errors_need_the_standard_library_only() -> None:
+    assert {name for name in modules_after("import app.options") if name.split(".")[0] in {"app", "numpy", "pyarrow", "PIL"}} == {
+        "app", "app.errors", "app.options",
+    }  # fmt: skip
+
+
+def test_the_job_imports_neither_the_bake_nor_the_launchers() -> None:
+    modules = modules_after("import app.__main__, app.pipeline")
+    assert not {"image", "deploy", "tensorflow", "boto3", "docker", "pandas", "matplotlib"} & modules
+
+
+def test_a_worker_needs_neither_tensorflow_nor_pandas() -> None:
+    modules = modules_after("import app.worker_daemon")
+    assert "ai_edge_litert.interpreter" in modules
+    assert not {"tensorflow", "pandas", "matplotlib"} & modules

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.errors import PhotoError
+from app.pixels import REASONS, decode
+
+SIZE = (224, 224)
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, kind, **options)
+    return sink.getvalue()
+
+
+def gradient(mode: str = "RGB") -> Image.Image:
+    across, down = np.meshgrid(np.arange(90), np.arange(60))
+    return Image.fromarray(np.stack([across * 2, down * 4, 255 - across], axis=-1).astype(np.uint8)).convert(mode)
+
+
+def reference(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "PNG"),
+        ("L", "PNG"),
+        ("P", "PNG"),
+        ("RGBA", "PNG"),
+        ("LA", "PNG"),
+        ("1", "PNG"),
+        ("CMYK", "TIFF"),
+        ("P", "GIF"),
+        ("RGB", "WEBP"),
+        ("RGB", "BMP"),
+    ],
+)
+def test_every_mode_is_pillows_rgb_and_bicubic(mode: str, kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(gradient(mode), kind, **options)
+    pixels = decode(content, SIZE)
+    assert pixels.shape == (224, 224, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, reference(Image.open(io.BytesIO(content))))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpeg_of_every_kind(mode: str) -> None:
+    content = encode(gradient(mode), "JPEG")
+    np.testing.assert_array_equal(decode(content, SIZE), reference(Image.open(io.BytesIO(content))))
+
+
+def test_sixteen_bit_greyscale_keeps_its_high_byte() -> None:
+    values = np.arange(60 * 90, dtype=np.uint16).reshape(60, 90) * 12
+    pixels = decode(encode(Image.fromarray(values), "PNG"), SIZE)
+    np.testing.assert_array_equal(pixels, reference(Image.fromarray((values >> 8).astype(np.uint8))))
+
+
+def test_exif_orientation_is_left_alone() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate 90 degrees"
+    turned, plain = encode(gradient(), "JPEG", exif=exif), encode(gradient(), "JPEG")
+    np.testing.assert_array_equal(decode(turned, SIZE), decode(plain, SIZE))
+
+
+def test_palette_with_transparency_does_not_warn() -> None:
+    content = encode(gradient("P"), "PNG", transparency=bytes(range(256)))
+    assert decode(content, SIZE).shape == (224, 224, 3)
+
+
+def corrupt(content: bytes) -> bytes:
+    return content[:60] + bytes(40) + content[100:]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"a text file called x.jpg", "not_an_image"),
+        (b"\xff\xd8\xff", "not_an_image"),
+        (encode(gradient(), "JPEG")[:-300], "truncated"),
+        (encode(gradient(), "PNG")[:100], "truncated"),
+        (corrupt(encode(gradient(), "PNG")), "undecodable"),
+        (encode(Image.new("1", (10_001, 10_000)), "PNG"), "too_large"),
+        (encode(Image.new("1", (20_000, 20_000)), "PNG"), "too_large"),
+    ],
+)
+def test_bad_photos_have_a_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(PhotoError) as raised:
+        decode(content, SIZE)
+    assert raised.value.reason == reason
+    assert reason in REASONS
+    assert raised.value.detail
+
+
+def test_exactly_a_hundred_megapixels_are_taken() -> None:
+    assert decode(encode(Image.new("1", (10_000, 10_000)), "PNG"), SIZE).shape == (224, 224, 3)

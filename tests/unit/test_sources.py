@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.errors import InputError, PhotoError, UsageError
+from app.sources import LocalSource, Photo, open_source
+
+NAMES = ["a b.jpg", "100%.JPG", "#1.png", "?x=1&y.jpeg", "né à.webp", "🍎.bmp", "plus+.tif", "'quote\".gif"]
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(photo.path for photo in open_source(str(folder)).photos())
+
+
+def make(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_lists_photos_of_nested_folders_with_their_parents_name(tmp_path: Path) -> None:
+    make(tmp_path / "Training" / "Apple 1" / "0.jpg", b"12345")
+    os.utime(tmp_path / "Training" / "Apple 1" / "0.jpg", ns=(0, 1_500_000_000_123_456_789))
+    make(tmp_path / "top.png")
+    assert sorted(open_source(str(tmp_path)).photos(), key=lambda photo: photo.path) == [
+        Photo("Training/Apple 1/0.jpg", "Apple 1", 5, 1_500_000_000_123_456),
+        Photo("top.png", tmp_path.name, 1, (tmp_path / "top.png").stat().st_mtime_ns // 1000),
+    ]
+
+
+def test_names_of_every_kind_are_listed_and_read_back(tmp_path: Path) -> None:
+    for name in NAMES:
+        make(tmp_path / "Ünï %20 #" / name, name.encode())
+    assert listed(tmp_path) == sorted(f"Ünï %20 #/{name}" for name in NAMES)
+    assert all(open_source(str(tmp_path)).read(path) == path.split("/")[1].encode() for path in listed(tmp_path))
+
+
+def test_what_is_no_photo_is_left_out(tmp_path: Path) -> None:
+    for name in ("notes.txt", ".hidden.jpg", "._0.jpg", "Thumbs.db", "jpg"):
+        make(tmp_path / "Apple" / name)
+    make(tmp_path / ".cache" / "0.jpg")
+    os.mkfifo(tmp_path / "Apple" / "pipe.jpg")
+    assert listed(tmp_path) == []
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    make(tmp_path / "elsewhere" / "0.jpg")
+    photos = tmp_path / "photos" / "Apple"
+    photos.mkdir(parents=True)
+    (photos / "again").symlink_to(tmp_path / "photos")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    (photos / "self").symlink_to("self")
+    assert listed(tmp_path / "photos") == ["Apple/linked/0.jpg"]
+
+
+def test_a_dangling_link_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    assert listed(tmp_path) == ["gone.jpg"]
+    with pytest.raises(PhotoError) as raised:
+        open_source(str(tmp_path)).read("gone.jpg")
+    assert raised.value.reason == "unreadable"
+
+
+def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
+    make(Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg")))
+    assert listed(tmp_path) == ["bad\\udcff.jpg"]
+
+
+@pytest.mark.parametrize("uri", ["file://{}", "{}/", "{}/../{name}"])
+def test_one_folder_by_many_names(tmp_path: Path, uri: str) -> None:
+    make(tmp_path / "a b" / "0.jpg")
+    assert listed(Path(uri.format(tmp_path, name=tmp_path.name))) == ["a b/0.jpg"] if "file" not in uri else True
+    assert [photo.path for photo in LocalSource(uri.format(tmp_path, name=tmp_path.name)).photos()] == ["a b/0.jpg"]
+
+
+def test_a_missing_folder_and_a_file_say_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        listed(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        listed(make(tmp_path / "0.jpg"))
+
+
+def test_an_unknown_scheme_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no reader for gopher://"):
+        open_source("gopher://bucket/photos")
