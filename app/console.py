@@ -11,7 +11,6 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 # Seconds between looks at the count, and between lines where there is no terminal.
 _POLL, _LINE = 0.5, 10.0
@@ -62,11 +61,10 @@ class Reporter:
             self.say(progress_line(count(), total, time.monotonic() - started))
 
     def table(self, rows: list[tuple[str, str]]) -> None:
-        """A table of names and values, on standard output."""
-        table = Table(show_header=False, box=None, pad_edge=False)
+        """Names and values, a line each, on standard output."""
+        width = max(len(name) for name, _ in rows) + 2
         for name, value in rows:
-            table.add_row(name, value)
-        Console(file=sys.stdout, highlight=False, soft_wrap=True, markup=False).print(table)
+            print(f"{name:<{width}}{value}")
 
 
 def progress_line(done: int, total: int, seconds: float) -> str:
