@@ -19,6 +19,7 @@ from app.backbones import Backbone, get_backbone
 from app.console import Reporter
 from app.errors import InputError
 from app.features import TaskReport
+from app.model import save_model
 from app.options import JobOptions
 from app.output import check_output, open_output
 from app.progress import make_row_counter
@@ -110,7 +111,8 @@ def run(options: JobOptions, reporter: Reporter, *, session: OpenSession = open_
         open_output(options.output, input_uri=options.input, overwrite=options.overwrite) as stage,
         ThreadPoolExecutor(2) as background,
     ):
-        listing = background.submit(list_photos, plan)  # while the JVM starts
+        listing = background.submit(list_photos, plan)  # while the JVM starts, and then
+        background.submit(preload)
         with contextlib.ExitStack() as stack:
             with watch("start"):
                 spark = stack.enter_context(session(options.master, say=reporter.say))
@@ -161,16 +163,14 @@ class _Run:
 
     def _reduce(self) -> Projection:
         options, stage = self.plan.options, self.stage
-        self.background.submit(preload)
         files = tables.files(stage / "features")
         with self.watch("fit"):
             size = self.plan.backbone.feature_size
             fitted = reduction.fit(self.spark, files, feature_size=size, variance=options.variance, components=options.components)
-        saving = self.background.submit(reduction.save_model, self.spark, fitted, str(stage / "model"))
         with self.watch("transform"):
             reduction.write_components(self.spark, files, fitted, str(stage / "components"))
         with self.watch("model"):
-            saving.result()
+            save_model(fitted, stage / "model", spark_version=self.spark.version)
         return fitted
 
 

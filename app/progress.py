@@ -28,9 +28,15 @@ def make_row_counter(spark: SparkSession) -> Callable[[], int]:
 
 
 def _rows_of_last_execution(store: Any) -> int:
-    execution = store.executionsList().last()
-    values = store.executionMetrics(execution.executionId())
-    metrics = [execution.metrics().apply(index) for index in range(execution.metrics().size())]
-    counted = [values.get(metric.accumulatorId()) for metric in metrics if metric.name() == "number of output rows"]
-    # The widest node of the plan is the one that featurizes.
-    return max((int(value.get().replace(",", "")) for value in counted if value.isDefined()), default=0)
+    execution = store.executionsList().last().executionId()
+    metrics = [
+        metric for node in _items(store.planGraph(execution).allNodes()) if node.name() == "MapInArrow" for metric in _items(node.metrics())
+    ]
+    found = [
+        store.executionMetrics(execution).get(metric.accumulatorId()) for metric in metrics if metric.name() == "number of output rows"
+    ]
+    return sum(int(value.get().replace(",", "")) for value in found if value.isDefined())
+
+
+def _items(sequence: Any) -> list[Any]:
+    return [sequence.apply(index) for index in range(sequence.size())]

@@ -1,4 +1,4 @@
-"""Spark edge: fit the scaling and the PCA on a table of features, apply them, and hand them over as a stock pyspark.ml model.
+"""Spark edge: fit the scaling and the PCA on a table of features, and apply them.
 
 The tasks read the table's files themselves, with pyarrow: through the JVM every single float would be copied into a row and
 out again, which takes longer than the arithmetic.
@@ -20,7 +20,6 @@ from app.moments import Moments
 from app.projection import Projection
 
 if TYPE_CHECKING:
-    from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
 # 1280 features in float64: 20 MB at a time, and already large enough for BLAS.
@@ -78,31 +77,3 @@ def _read(files: Sequence[str], names: list[str]) -> Iterator[pa.RecordBatch]:
     for file in files:
         with pq.ParquetFile(file) as table:
             yield from table.iter_batches(batch_size=BLOCK, columns=names, use_threads=False)
-
-
-def to_pipeline_model(spark: SparkSession, fitted: Projection) -> PipelineModel:
-    """The fit as stock StandardScalerModel + PCAModel, from vector column `features` over `scaled` to `components`.
-
-    Both are made through the constructors that Spark's own loaders use; loading and applying the result needs no Orchard.
-    """
-    from pyspark.ml import PipelineModel
-    from pyspark.ml.common import _py2java
-    from pyspark.ml.feature import PCAModel, StandardScalerModel
-    from pyspark.ml.linalg import DenseMatrix, DenseVector
-
-    context = spark.sparkContext
-    java = context._jvm.org.apache.spark.ml.feature  # type: ignore[union-attr]
-    mean, std = (_py2java(context, DenseVector(values)) for values in (fitted.mean, fitted.std))
-    rows, k = fitted.loadings.shape
-    loadings = _py2java(context, DenseMatrix(rows, k, fitted.loadings.ravel(order="F")))
-    ratio = _py2java(context, DenseVector(fitted.explained_variance_ratio[:k]))
-    scaler = StandardScalerModel(java.StandardScalerModel("orchard_scaler", std, mean))
-    scaler._set(inputCol="features", outputCol="scaled", withMean=True, withStd=True)
-    pca = PCAModel(java.PCAModel("orchard_pca", loadings, ratio))
-    pca._set(inputCol="scaled", outputCol="components", k=k)
-    return PipelineModel([scaler, pca])
-
-
-def save_model(spark: SparkSession, fitted: Projection, destination: str) -> None:
-    """Save `to_pipeline_model` at `destination`."""
-    to_pipeline_model(spark, fitted).write().save(destination)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -80,7 +81,7 @@ def open_session(master: str | None, *, say: Callable[[str], None]) -> Iterator[
         raise
     session.stop()
     if archive and not archive.exists:
-        _keep_archive(archive, say)
+        _end_with(archive, say)
 
 
 def _prepare_java() -> ClassArchive | None:
@@ -122,18 +123,23 @@ def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
     return {"spark.master": master, "spark.driver.extraJavaOptions": " ".join(options), **local}
 
 
-def _keep_archive(archive: ClassArchive, say: Callable[[str], None]) -> None:
+def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
+    """Have the JVM write its archive when this process ends: by then the run's results are in the user's hands."""
     from pyspark import SparkContext
 
-    say("keeping Spark's loaded classes for faster starts (once on this machine, about 10 s)")
-    gateway: Any = SparkContext._gateway
+    gateway = SparkContext._gateway
     SparkContext._gateway = SparkContext._jvm = None  # the next session of this process starts a JVM of its own
+    atexit.register(_keep_archive, archive, gateway, say)
+
+
+def _keep_archive(archive: ClassArchive, gateway: Any, say: Callable[[str], None]) -> None:
+    say("keeping Spark's loaded classes for faster starts: once on this machine, about 10 s, safe to interrupt")
     try:
         gateway.shutdown()
         gateway.proc.stdin.close()  # pyspark's JVM ends with its standard input
         gateway.proc.wait(_ARCHIVE_TIMEOUT)
         archive.publish()
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
         gateway.proc.kill()
     finally:
         archive.discard()

@@ -17,20 +17,19 @@ from app.java import find_java
 
 # What Spark's netlib (dev.ludovic.netlib 3.0.3) asks the system for; it brings the glue, not the libraries.
 LAPACK, BLAS = "liblapack.so.3", "libblas.so.3"
+PACKAGES = ("ai-edge-litert", "numpy", "pillow", "pyarrow", "pyspark", "tensorflow", "tensorflow-cpu", "tensorflow_cpu")
 
 
 def facts() -> dict[str, str]:
     """Processor, memory, system, versions and linear algebra, in words."""
     java = find_java()
-    packages = ("ai-edge-litert", "numpy", "pillow", "pyarrow", "pyspark")
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
         "java": java.version,
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
-        "tensorflow": _tensorflow(),
+        **{package.name: package.version for package in importlib.metadata.distributions() if package.name in PACKAGES},
         "native LAPACK": native_lapack() or "none",
         "NumPy's LAPACK": _numpy_lapack(),
         "load": f"{os.getloadavg()[0]:.1f} at the start",
@@ -46,23 +45,14 @@ def native_lapack() -> str | None:
         return None
     maps = Path("/proc/self/maps")
     # Its real name tells OpenBLAS from the reference implementation, which is many times slower.
-    loaded = re.findall(r"\S*/lib(?:openblas|mkl_rt|lapack|blas)\S*", maps.read_text(encoding="utf-8")) if maps.exists() else []
-    return ", ".join(sorted({path for path in loaded if "site-packages" not in path})) or LAPACK
+    loaded = re.findall(r"/(?!.*site-packages).*/(lib(?:openblas|mkl|lapack|blas).*)", maps.read_text()) if maps.exists() else []
+    return ", ".join(sorted({LAPACK, BLAS, *loaded}))
 
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     match = re.search(r"model name\s*: (.+)", cpuinfo.read_text(encoding="utf-8")) if cpuinfo.exists() else None
     return match[1] if match else platform.processor()
-
-
-def _tensorflow() -> str:
-    for name in ("tensorflow-cpu", "tensorflow"):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "none"
 
 
 def _numpy_lapack() -> str:

@@ -60,16 +60,16 @@ def in_turn(names: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
     return ((turn, name) for turn in range(repeats + 1) for name in names)
 
 
-def measure(names: Sequence[str], repeats: int, run: Callable[[str], Sample], say: Callable[[str], None]) -> dict[str, Result]:
+def measure(runs: Mapping[str, Callable[[], Sample]], repeats: int, say: Callable[[str], None]) -> dict[str, Result]:
     """Run every case once untimed, then `repeats` times in turn; a case that fails is not tried again."""
-    results = {name: Result() for name in names}
-    for turn, name in in_turn(names, repeats):
+    results = {name: Result() for name in runs}
+    for turn, name in in_turn(list(runs), repeats):
         result = results[name]
         if result.failure:
             continue
         say(f"{name}: {f'run {turn} of {repeats}' if turn else 'warm-up'}")
         try:
-            sample = run(name)
+            sample = runs[name]()
         except CaseError as error:
             result.failure = str(error)
             say(f"{name}: not measured: {error}")

@@ -1,8 +1,9 @@
-"""The PCA fit alone, in a JVM of its own: `python -m bench.pca orchard|stock FOLDER K [--no-native]` prints one JSON line.
+"""The PCA fit alone, in a JVM of its own: `python -m bench.pca VARIANT FOLDER K` prints one JSON line.
 
-FOLDER holds parquet files with a column `features`, K is the number of components. Seconds, each for StandardScaler and PCA:
-`first` is the session's first fit, from the files, classes still to be loaded; `files` a second one; `fit` the best case,
-which for stock pyspark.ml starts from vectors already cached in memory, and for Orchard is `files`.
+VARIANT is `orchard`, `stock` (pyspark.ml, its JVM kept from native libraries) or `stock-native` (with what it finds). FOLDER
+holds parquet files with a column `features`, K is the number of components. Seconds, each for StandardScaler and PCA: `first`
+is the session's first fit, from the files, classes still to be loaded; `files` a second one; `fit` the best case, which for
+pyspark.ml starts from vectors cached in memory before, and for Orchard is `files`.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ Fitted = TypeVar("Fitted")
 def main() -> None:
     """Run one variant and print what it took."""
     parser = argparse.ArgumentParser(prog="bench.pca")
-    parser.add_argument("variant", choices=("orchard", "stock"))
+    parser.add_argument("variant", choices=("orchard", "stock", "stock-native"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("k", type=int)
-    parser.add_argument("--no-native", action="store_true", help="keep the JVM from native libraries")
     arguments = parser.parse_args()
     if arguments.variant == "orchard":
-        print(json.dumps(orchard(arguments.folder, arguments.k)))
+        result = orchard(arguments.folder, arguments.k)
     else:
-        print(json.dumps(stock(arguments.folder, arguments.k, "" if not arguments.no_native else NO_NATIVE)))
+        result = stock(arguments.folder, arguments.k, NO_NATIVE if arguments.variant == "stock" else "")
+    print(json.dumps(result))
 
 
 def orchard(folder: Path, k: int) -> dict[str, Any]:
@@ -58,10 +59,11 @@ def stock(folder: Path, k: int, java_options: str) -> dict[str, Any]:
     """pyspark.ml as a notebook uses it, in a session of stock settings."""
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import SparkSession
+    from pyspark.sql.functions import column
 
     builder = SparkSession.builder.master(MASTER).config("spark.driver.memory", "6g").config("spark.ui.showConsoleProgress", "false")
     spark = builder.config("spark.driver.extraJavaOptions", java_options).getOrCreate()
-    vectors = spark.read.parquet(str(folder)).select(array_to_vector("features").alias("vector"))
+    vectors = spark.read.parquet(str(folder)).select(array_to_vector(column("features")).alias("vector"))
     first, _ = timed(lambda: stock_fit(vectors, k))
     files, _ = timed(lambda: stock_fit(vectors, k))
     cached = vectors.cache()

@@ -61,5 +61,5 @@ def spark() -> Iterator[SparkSession]:
     """One real local[2] session, opened the way a run opens its own."""
     from app.session import open_session
 
-    with open_session("local[2]", say=print) as session:
+    with open_session("local[2]", say=lambda line: None) as session:
         yield session

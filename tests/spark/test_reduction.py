@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.ml import PipelineModel
-from pyspark.ml.feature import PCA, PCAModel, StandardScaler
+from pyspark.ml.feature import PCA, PCAModel, StandardScaler, StandardScalerModel
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
 
 from app import columns, reduction, tables
 from app.errors import InputError
+from app.model import save_model
 from app.projection import fix_signs
 
 TOLERANCE = 1e-6
@@ -72,20 +73,48 @@ def test_no_rows_at_all(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_saved_model_is_stock_and_gives_the_same_components(spark: SparkSession, tmp_path: Path) -> None:
-    values = draw(50, 30)
-    files = files_of(tmp_path / "features", values, 2)
+    files = files_of(tmp_path / "features", draw(50, 30), 2)
     fitted = reduction.fit(spark, files, feature_size=30, components=6)
-    reduction.save_model(spark, fitted, str(tmp_path / "model"))
+    save_model(fitted, tmp_path / "model", spark_version=spark.version)
     reduction.write_components(spark, files, fitted, str(tmp_path / "components"))
     model = PipelineModel.load(str(tmp_path / "model"))
     stock = model.transform(spark.read.parquet(*files).select("path", array_to_vector(col("features")).alias("features"))).collect()
     ours = {row.path: row.components for row in spark.read.parquet(str(tmp_path / "components")).collect()}
     assert len(ours) == 50
     np.testing.assert_allclose([ours[row.path] for row in stock], [row.components.toArray() for row in stock], atol=1e-5)
-    assert [stage.__class__.__name__ for stage in model.stages] == ["StandardScalerModel", "PCAModel"]
-    pca = cast(PCAModel, model.stages[1])
-    assert pca.getK() == 6
-    np.testing.assert_allclose(np.asarray(pca.explainedVariance.toArray()), fitted.explained_variance_ratio[:6])
+
+
+def test_saved_model_is_what_spark_itself_saves(spark: SparkSession, tmp_path: Path) -> None:
+    fitted = reduction.fit(spark, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
+    save_model(fitted, tmp_path / "ours", spark_version=spark.version)
+    ours = PipelineModel.load(str(tmp_path / "ours"))
+    scaler, pca = cast(StandardScalerModel, ours.stages[0]), cast(PCAModel, ours.stages[1])
+    for stage, expected in (
+        (scaler, {"inputCol": "features", "outputCol": "scaled", "withMean": True, "withStd": True}),
+        (pca, {"inputCol": "scaled", "outputCol": "components", "k": 6}),
+    ):
+        assert {param.name: value for param, value in stage.extractParamMap().items()} == expected
+    np.testing.assert_array_equal(scaler.mean.toArray(), fitted.mean)
+    np.testing.assert_array_equal(scaler.std.toArray(), fitted.std)
+    np.testing.assert_array_equal(pca.pc.toArray(), fitted.loadings)
+    np.testing.assert_array_equal(np.asarray(pca.explainedVariance.toArray()), fitted.explained_variance_ratio[:6])
+    ours.save(str(tmp_path / "again"))
+    for name in ("0_orchard_scaler", "1_orchard_pca"):
+        one, other = (spark.read.parquet(str(tmp_path / which / "stages" / name / "data")) for which in ("ours", "again"))
+        assert one.schema == other.schema
+        assert one.collect() == other.collect()
+
+
+def test_saved_model_of_equal_fits_is_equal_to_the_byte(spark: SparkSession, tmp_path: Path) -> None:
+    fitted = reduction.fit(spark, files_of(tmp_path / "features", draw(20, 10), 1), feature_size=10)
+    for name in ("one", "two"):
+        save_model(fitted, tmp_path / name, spark_version="3.5.6")
+    one, two = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one == two
+    assert len(one) == 10
 
 
 def test_a_vector_of_another_length_is_refused(spark: SparkSession, tmp_path: Path) -> None:
