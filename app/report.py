@@ -7,7 +7,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import app
 from app.backbones import Backbone
@@ -15,17 +15,12 @@ from app.features import TaskReport
 from app.options import JobOptions
 from app.projection import Projection
 
+if TYPE_CHECKING:
+    from app.session import SparkFacts
+
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class SparkFacts:
-    """Where a run worked: Spark's version, its master, executors (1 in local mode) and task slots."""
-
-    version: str
-    master: str
-    executors: int
-    cores: int
+# Listing goes on while Spark starts, so the stages add up to a little more than the total.
+STAGES = ("start", "list", "featurize", "fit", "transform", "model", "report", "total")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +59,7 @@ class RunFacts:
             "backbone": {"name": self.backbone.name, "feature_size": self.backbone.feature_size, "fingerprint": self.fingerprint},
             "runtime": self.options.runtime,
             "pca": self._pca(),
-            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "seconds": {stage: round(self.seconds[stage], 3) for stage in STAGES if stage in self.seconds},
             "task_seconds": self._task_seconds(),
             "images_per_second": round(self._counts()["listed"] / self.seconds["featurize"], 2),
             "spark": asdict(self.spark),

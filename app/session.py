@@ -9,14 +9,15 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.errors import MachineError
 from app.java import START_OPTIONS, ClassArchive, find_java
-from app.report import SparkFacts
 from app.weights import cache_root
 
 if TYPE_CHECKING:
@@ -70,18 +71,35 @@ def open_session(master: str | None, *, say: Callable[[str], None]) -> Iterator[
     """
     if importlib.util.find_spec("pyspark") is None:
         raise MachineError("pyspark is not installed: `pip install 'orchard[local]'`, or start the job with spark-submit")
+    _wait_for_earlier_sessions()
     archive = None if under_spark_submit() else _prepare_java()
     session = _build(master, archive)
     try:
         yield session
     except BaseException:
-        session.stop()
+        _stop(session)
         if archive:
             archive.discard()
         raise
-    session.stop()
+    _stop(session)
     if archive and not archive.exists:
         _end_with(archive, say)
+
+
+# Sessions on their way out. The JVM's part takes 50 ms; then pyspark waits up to a second for a thread of its own, which the next
+# session of this process has to wait for as well, but a process that ends has not.
+_stopping: list[threading.Thread] = []
+
+
+def _stop(session: SparkSession) -> None:
+    thread = threading.Thread(target=session.stop, daemon=True, name="stopping Spark")
+    thread.start()
+    _stopping.append(thread)
+
+
+def _wait_for_earlier_sessions() -> None:
+    while _stopping:
+        _stopping.pop().join()
 
 
 def _prepare_java() -> ClassArchive | None:
@@ -127,6 +145,7 @@ def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
     """Have the JVM write its archive when this process ends: by then the run's results are in the user's hands."""
     from pyspark import SparkContext
 
+    _wait_for_earlier_sessions()
     gateway = SparkContext._gateway
     SparkContext._gateway = SparkContext._jvm = None  # the next session of this process starts a JVM of its own
     atexit.register(_keep_archive, archive, gateway, say)
@@ -143,6 +162,16 @@ def _keep_archive(archive: ClassArchive, gateway: Any, say: Callable[[str], None
         gateway.proc.kill()
     finally:
         archive.discard()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkFacts:
+    """Where a run worked: Spark's version, its master, executors (1 in local mode) and task slots."""
+
+    version: str
+    master: str
+    executors: int
+    cores: int
 
 
 def spark_facts(spark: SparkSession) -> SparkFacts:

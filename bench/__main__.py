@@ -51,8 +51,10 @@ def _wanted(case: Case, only: Sequence[str] | None) -> bool:
 
 def _measure(cases: Sequence[Case], repeats: int, work: Path) -> dict[str, Result]:
     results: dict[str, Result] = {}
-    for _, group in groupby(cases, key=lambda case: (case.kind, case.size)):
-        results |= measure({case.name: partial(run_case, case, work) for case in group}, repeats, _say)
+    for (kind, _), group in groupby(cases, key=lambda case: (case.kind, case.size)):
+        # A fit has its first run among its numbers, in a JVM of its own.
+        warm_up = kind != "pca"
+        results |= measure({case.name: partial(run_case, case, work) for case in group}, repeats, _say, warm_up=warm_up)
     return results
 
 

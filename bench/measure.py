@@ -55,15 +55,17 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(statistics.median(values), min(values), max(values), len(values))
 
 
-def in_turn(names: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
+def in_turn(names: Sequence[str], repeats: int, *, warm_up: bool = True) -> Iterator[tuple[int, str]]:
     """Round by round through all names, so that a slow minute of the machine falls on each of them; round 0 is the warm-up."""
-    return ((turn, name) for turn in range(repeats + 1) for name in names)
+    return ((turn, name) for turn in range(0 if warm_up else 1, repeats + 1) for name in names)
 
 
-def measure(runs: Mapping[str, Callable[[], Sample]], repeats: int, say: Callable[[str], None]) -> dict[str, Result]:
+def measure(
+    runs: Mapping[str, Callable[[], Sample]], repeats: int, say: Callable[[str], None], *, warm_up: bool = True
+) -> dict[str, Result]:
     """Run every case once untimed, then `repeats` times in turn; a case that fails is not tried again."""
     results = {name: Result() for name in runs}
-    for turn, name in in_turn(list(runs), repeats):
+    for turn, name in in_turn(list(runs), repeats, warm_up=warm_up):
         result = results[name]
         if result.failure:
             continue
