@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from app.pipeline import describe, run
     from app.report import summary
 
+    # py4j logs the traceback of every call that Ctrl-C cuts off, to a root logger that has no handler yet.
+    logging.getLogger().addHandler(logging.NullHandler())
     options, reporter = parse_job_options(arguments), Reporter()
     facts = describe(options) if arguments.dry_run else run(options, reporter)
     if arguments.json:

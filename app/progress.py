@@ -30,7 +30,10 @@ def make_row_counter(spark: SparkSession) -> Callable[[], int]:
 def _rows_of_last_execution(store: Any) -> int:
     execution = store.executionsList().last().executionId()
     metrics = [
-        metric for node in _items(store.planGraph(execution).allNodes()) if node.name() == "MapInArrow" for metric in _items(node.metrics())
+        metric
+        for node in _items(store.planGraph(execution).allNodes())
+        if node.name().endswith("MapInArrow")
+        for metric in _items(node.metrics())
     ]
     found = [
         store.executionMetrics(execution).get(metric.accumulatorId()) for metric in metrics if metric.name() == "number of output rows"

@@ -137,7 +137,7 @@ def _build(master: str | None, archive: ClassArchive | None) -> SparkSession:
 def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
     logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
     options = [*START_OPTIONS, logging, *(archive.java_options() if archive else ())]
-    local: Settings = {"spark.driver.memory": "1g", **LOCAL_SETTINGS} if master.startswith("local") else {}
+    local: Settings = {"spark.driver.memory": f"{local_memory(master)}m", **LOCAL_SETTINGS} if master.startswith("local") else {}
     return {"spark.master": master, "spark.driver.extraJavaOptions": " ".join(options), **local}
 
 
@@ -149,6 +149,13 @@ def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
     gateway = SparkContext._gateway
     SparkContext._gateway = SparkContext._jvm = None  # the next session of this process starts a JVM of its own
     atexit.register(_keep_archive, archive, gateway, say)
+
+
+def local_memory(master: str) -> int:
+    """Megabytes of heap for a local master: 1 GB is ample for 8 slots, each of which writes row groups of 32 MB."""
+    slots = re.match(r"local\[(\d+|\*)", master)
+    count = (os.cpu_count() or 1) if slots and slots[1] == "*" else int(slots[1]) if slots else 1
+    return 1024 + 64 * max(0, count - 8)
 
 
 def _keep_archive(archive: ClassArchive, gateway: Any, say: Callable[[str], None]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from app.backbones import MOBILENET_V2
 from app.features import BLOCK, Network, TaskReport, TaskReports, featurize, featurize_slice, featurize_udf
 from app.manifest import arrange, partition_bounds, to_table
 from app.pixels import decode
+from app.progress import make_row_counter
 from app.runtimes import make_predict
 from app.sources import Photo, open_source
 from app.weights import BakedWeights
@@ -47,6 +49,18 @@ def test_tasks_write_what_a_plain_loop_computes(spark: SparkSession, network: Ne
     assert {path: row.label for path, row in rows.items()} == {photo.path: photo.label for photo in photos}
     expected = one_by_one(drawn, network.weights, list(rows))
     np.testing.assert_array_equal(np.array([row.features for row in rows.values()], np.float32), expected)
+
+
+def test_progress_counts_the_photos_of_the_running_query(spark: SparkSession, network: Network, drawn: Path, tmp_path: Path) -> None:
+    photos = photos_of(drawn)
+    spark.range(1000).count()  # an earlier query is none of its business
+    count = make_row_counter(spark)
+    assert count() == 0
+    featurize(spark, open_source(str(drawn)), network, to_table(photos), partition_bounds(len(photos), 2), str(tmp_path / "features"))
+    deadline = time.monotonic() + 20
+    while count() < len(photos) and time.monotonic() < deadline:  # Spark's listeners lag a little
+        time.sleep(0.05)
+    assert count() == len(photos)
 
 
 def test_a_partition_without_photos_reports_zero(spark: SparkSession, network: Network, drawn: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from app.errors import MachineError
 from app.java import ClassArchive, Java, find_java
+from app.session import local_memory
 
 
 def make_java(home: Path, version: str) -> Path:
@@ -61,3 +63,14 @@ def test_archive_is_written_beside_and_then_put_in_place(tmp_path: Path) -> None
     archive.discard()
     assert archive.java_options() == (f"-XX:SharedArchiveFile={tmp_path / 'spark.jsa'}",)
     assert [path.name for path in tmp_path.iterdir()] == ["spark.jsa"]
+
+
+@pytest.mark.parametrize(
+    ("master", "megabytes"), [("local", 1024), ("local[4]", 1024), ("local[10]", 1152), ("local[64,3]", 1024 + 56 * 64)]
+)
+def test_heap_grows_with_many_slots_only(master: str, megabytes: int) -> None:
+    assert local_memory(master) == megabytes
+
+
+def test_heap_of_all_cores() -> None:
+    assert local_memory("local[*]") == local_memory(f"local[{os.cpu_count()}]")

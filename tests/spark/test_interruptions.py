@@ -1,0 +1,98 @@
+"""Runs that end before their time, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from app.sample import draw_samples
+from tests.runs import Output, orchard
+
+pytestmark = pytest.mark.usefixtures("weights")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough photos to be caught in the middle of."""
+    folder = tmp_path_factory.mktemp("many") / "photos"
+    draw_samples(folder, varieties=1, per_variety=20, seed=1)
+    drawn = next(folder.iterdir())
+    for number in range(1500):
+        (drawn / f"again_{number}.jpg").symlink_to(drawn / f"{number % 20}_100.jpg")
+    return folder
+
+
+@contextmanager
+def started(photos: Path, output: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """A run that has begun to featurize, in a process group of its own as under a shell."""
+    command = [sys.executable, "-m", "app", "run", "--input", str(photos), "--output", str(output), "--master", "local[2]", *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr
+        assert "1,520 photos" in process.stderr.readline()
+        deadline = time.monotonic() + 60
+        while not list(output.glob(".partial/features/_temporary/**/*.parquet")):
+            assert time.monotonic() < deadline, "featurizing did not begin"
+            time.sleep(0.1)
+        yield process
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert alive == []
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing(many: Path, tmp_path: Path) -> None:
+    with started(many, tmp_path / "out") as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "orchard: interrupted: nothing of this run was kept, an earlier output is as it was"
+    assert "Traceback" not in errors
+    assert not (tmp_path / "out").exists()
+    wait_until_gone(family)
+
+
+def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(many: Path, tmp_path: Path) -> None:
+    limited = ("--varieties", 1, "--per-variety", 6)
+    assert orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", *limited).returncode == 0
+    before = Output(tmp_path / "out").report
+    with started(many, tmp_path / "out", "--overwrite") as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.communicate(timeout=60)
+    assert Output(tmp_path / "out").report == before
+    assert len(Output(tmp_path / "out").rows("features")) == 6
+    wait_until_gone(family)
+    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--overwrite", *limited)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB; only root can make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_one_line(many: Path, small_disk: Path) -> None:
+    done = orchard("run", "--input", many, "--output", small_disk / "out", "--master", "local[2]")
+    assert done.returncode == 1
+    assert "orchard: error: Spark stopped: No space left on device: a disk is full" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert list(small_disk.iterdir()) == []
