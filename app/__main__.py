@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"orchard: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("orchard: interrupted: nothing of this run was kept, an earlier output is as it was", file=sys.stderr)
-        return 130
+        print("orchard: interrupted: nothing of this run was kept, an earlier output is as it was", file=sys.stderr, flush=True)
+        # Everything is put away by now; on the orderly way out pyspark's threads would print tracebacks of their lost connections.
+        os._exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
