@@ -50,9 +50,3 @@ def float_matrix(column: pa.Array, width: int) -> npt.NDArray[np.float32]:
         raise ValueError(f"expected {len(column)} rows of {width} features, got {len(values)} numbers and {column.null_count} nulls")
     numbers = np.frombuffer(values.buffers()[1], np.float32, len(values), 4 * values.offset) if len(values) else np.zeros(0, np.float32)
     return numbers.reshape(len(column), width)
-
-
-def binary(value: bytes) -> pa.Array:
-    """A binary column of one row."""
-    offsets = np.array([0, len(value)], np.int32)
-    return pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(value)])
