@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from app import __version__
 from app.errors import OrchardError, OutputError
@@ -26,12 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except OrchardError as error:
-        print(f"orchard: error: {error}", file=sys.stderr)
+        print(f"orchard: error: {'; '.join([str(error), *_notes(error)])}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("orchard: interrupted: nothing of this run was kept, an earlier output is as it was", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as interrupt:
+        kept = "; ".join(_notes(interrupt)) or "nothing of this run was kept"
+        print(f"orchard: interrupted: {kept}, an earlier output is as it was", file=sys.stderr, flush=True)
         # Everything is put away by now; on the orderly way out pyspark's threads would print tracebacks of their lost connections.
         os._exit(130)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,17 +110,28 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    from app import parquet, tables
     from app.console import Reporter
-    from app.render import write_page
+    from app.render import draw_page
     from app.report import summary
     from app.sources import open_source
+    from app.stores import open_store
 
-    output = Path(arguments.output)
+    store = open_store(arguments.output)
     try:
-        facts = json.loads((output / "report.json").read_text(encoding="utf-8"))
-        write_page(facts, output, open_source(facts["input"]["uri"]))
+        facts = json.loads(store.read("report.json"))
+        page = draw_page(
+            facts,
+            open_source(facts["input"]["uri"]),
+            store,
+            parquet.files(store, "components"),
+            manifest=parquet.read_table(store, "manifest"),
+            rejects=tables.read_rejections(store),
+        )
     except (OSError, ValueError, KeyError) as exc:
-        raise OutputError(f"{output}: not a finished output of `orchard run` ({exc}): name the folder that holds report.json") from exc
+        place = arguments.output
+        raise OutputError(f"{place}: not a finished output of `orchard run` ({exc}): name the folder that holds report.json") from exc
+    store.write("report.html", page)
     if arguments.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
     else:

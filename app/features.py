@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import collections
+import contextlib
 import functools
+import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark import AccumulatorParam
+from pyspark import AccumulatorParam, TaskContext
 
 from app import columns
 from app.backbones import MOBILENET_V2, Backbone, get_backbone
 from app.errors import PhotoError
-from app.frames import vectors_schema, write_vectors
+from app.frames import features_schema, write_vectors
 from app.pixels import Pixels, decode
+from app.readahead import AHEAD, Ahead, Content, read_ahead
 from app.runtimes import Predict, make_predict
-from app.sources import PhotoSource, Rejection
+from app.sources import Photo, PhotoReader, Rejection
 from app.weights import BakedWeights, check_file, find_weights
 
 if TYPE_CHECKING:
@@ -31,11 +33,17 @@ if TYPE_CHECKING:
 # Photos decoded before the network runs: small enough to stay in cache, large enough to read ahead of.
 BLOCK = 32
 _DETAIL_LENGTH = 300
+_COUNTING = threading.Lock()
 
 
 @dataclass
 class TaskReport:
-    """What one task did: photos it was given, photos it featurized, rejections, and seconds by kind of work."""
+    """What one task did: photos it was given, photos it featurized, rejections, seconds by kind of work, and what had to be tried again.
+
+    Attributes:
+        retries: reads that were tried again.
+        attempt: how many attempts at the whole task failed before this one.
+    """
 
     partition: int
     photos: int = 0
@@ -44,6 +52,13 @@ class TaskReport:
     waiting: float = 0.0
     decoding: float = 0.0
     predicting: float = 0.0
+    retries: int = 0
+    attempt: int = 0
+
+    def count_retry(self) -> None:
+        """One read more that had to be tried again; called by many threads."""
+        with _COUNTING:
+            self.retries += 1
 
 
 class TaskReports(AccumulatorParam[dict[int, TaskReport]]):
@@ -89,15 +104,15 @@ def warm_up(spark: SparkSession, network: Network, tasks: int) -> None:
 
 
 def featurize(
-    spark: SparkSession, source: PhotoSource, network: Network, manifest: pa.Table, bounds: Sequence[tuple[int, int]], destination: str
+    spark: SparkSession, source: PhotoReader, network: Network, manifest: pa.Table, bounds: Sequence[tuple[int, int]], destination: str
 ) -> list[TaskReport]:
-    """Featurize the manifest's photos, one task for each of `bounds`, into parquet at `destination` (path, label, features).
+    """Featurize the manifest's photos, one task for each of `bounds`, into parquet at `destination` (path, label, sha256, features).
 
     Returns:
         One report a task, in order of partitions; their rejections and the rows written add up to the manifest.
     """
     context = spark.sparkContext
-    photos = context.broadcast(_to_bytes(manifest.select(["path", "label"])))
+    photos = context.broadcast(_to_bytes(manifest.select(["path", "label", "size", "modified"])))
     reports = context.accumulator({}, TaskReports())
     try:
         write_vectors(_features_frame(spark, source, network, photos, list(bounds), reports), destination)
@@ -108,7 +123,7 @@ def featurize(
 
 def _features_frame(
     spark: SparkSession,
-    source: PhotoSource,
+    source: PhotoReader,
     network: Network,
     photos: Broadcast[bytes],
     bounds: list[tuple[int, int]],
@@ -117,64 +132,61 @@ def _features_frame(
     def featurize_partitions(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                report = TaskReport(index)
+                report = TaskReport(index, attempt=_attempt())
                 start, stop = bounds[index]
                 yield from featurize_slice(source, network, _from_bytes(photos.value).slice(start, stop - start), report)
                 reports.add({index: report})
 
-    return spark.range(0, len(bounds), 1, len(bounds)).mapInArrow(featurize_partitions, vectors_schema("features"))
+    return spark.range(0, len(bounds), 1, len(bounds)).mapInArrow(featurize_partitions, features_schema())
 
 
-def featurize_slice(source: PhotoSource, network: Network, photos: pa.Table, report: TaskReport) -> Iterator[pa.RecordBatch]:
-    """Read, decode and featurize a slice of the manifest, block by block, reading one block ahead; fills `report` as it goes."""
+def _attempt() -> int:
+    context = TaskContext.get()
+    return context.attemptNumber() if context else 0
+
+
+def featurize_slice(
+    source: PhotoReader, network: Network, photos: pa.Table, report: TaskReport, ahead: Ahead = AHEAD
+) -> Iterator[pa.RecordBatch]:
+    """Read, decode and featurize a slice of the manifest, block by block, reading ahead; fills `report` as it goes."""
     predict = network.load()
     pixels = np.empty((BLOCK, *network.backbone.input_size[::-1], 3), np.uint8)
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        for block, contents in _read_ahead(source, _blocks(photos), reader, report):
-            kept = _decode_block(block, contents, network.backbone, pixels, report)
+    with contextlib.closing(read_ahead(source, _listed(photos), report.count_retry, ahead)) as contents:
+        for block in _blocks(photos):
+            kept = _decode_block(block, _take(contents, len(block), report), network.backbone, pixels, report)
             if kept:
                 yield _predict_block(block, kept, predict, pixels, report)
+
+
+def _listed(photos: pa.Table) -> Iterator[Photo]:
+    for block in _blocks(photos):
+        paths, labels, sizes = (block.column(name).to_pylist() for name in ("path", "label", "size"))
+        yield from map(Photo, paths, labels, sizes, block.column("modified").cast(pa.int64()).to_pylist())
 
 
 def _blocks(photos: pa.Table) -> list[pa.RecordBatch]:
     return list(photos.combine_chunks().to_batches(max_chunksize=BLOCK))
 
 
-def _read_ahead(
-    source: PhotoSource, blocks: Sequence[pa.RecordBatch], reader: ThreadPoolExecutor, report: TaskReport
-) -> Iterator[tuple[pa.RecordBatch, list[bytes | PhotoError]]]:
-    ahead = collections.deque(reader.submit(_read_block, source, block) for block in blocks[:1])
-    for index, block in enumerate(blocks):
-        started = time.perf_counter()
-        contents = ahead.popleft().result()
-        report.waiting += time.perf_counter() - started
-        ahead.extend(reader.submit(_read_block, source, following) for following in blocks[index + 1 : index + 2])
-        yield block, contents
-
-
-def _read_block(source: PhotoSource, block: pa.RecordBatch) -> list[bytes | PhotoError]:
-    return [_read_or_error(source, path) for path in block.column("path").to_pylist()]
-
-
-def _read_or_error(source: PhotoSource, path: str) -> bytes | PhotoError:
-    try:
-        return source.read(path)
-    except PhotoError as error:
-        return error
+def _take(contents: Iterator[Content | PhotoError], count: int, report: TaskReport) -> list[Content | PhotoError]:
+    started = time.perf_counter()
+    taken = list(itertools.islice(contents, count))
+    report.waiting += time.perf_counter() - started
+    return taken
 
 
 def _decode_block(
-    block: pa.RecordBatch, contents: Sequence[bytes | PhotoError], backbone: Backbone, pixels: Pixels, report: TaskReport
-) -> list[int]:
-    """Fill `pixels` from the front with the photos that decode; return their places in the block."""
+    block: pa.RecordBatch, contents: Sequence[Content | PhotoError], backbone: Backbone, pixels: Pixels, report: TaskReport
+) -> dict[int, str]:
+    """Fill `pixels` from the front with the photos that decode; return their places in the block, each with its SHA-256."""
     started = time.perf_counter()
-    kept: list[int] = []
+    kept: dict[int, str] = {}
     for place, content in enumerate(contents):
         try:
             if isinstance(content, PhotoError):
                 raise content
-            pixels[len(kept)] = decode(content, backbone.input_size)
-            kept.append(place)
+            pixels[len(kept)] = decode(content.data, backbone.input_size)
+            kept[place] = content.sha256
         except PhotoError as error:
             path, label = (block.column(name)[place].as_py() for name in ("path", "label"))
             report.rejections.append(Rejection(path, label, error.reason, error.detail[:_DETAIL_LENGTH]))
@@ -183,15 +195,15 @@ def _decode_block(
     return kept
 
 
-def _predict_block(block: pa.RecordBatch, kept: list[int], predict: Predict, pixels: Pixels, report: TaskReport) -> pa.RecordBatch:
+def _predict_block(block: pa.RecordBatch, kept: dict[int, str], predict: Predict, pixels: Pixels, report: TaskReport) -> pa.RecordBatch:
     started = time.perf_counter()
     features = columns.float_lists(predict(pixels[: len(kept)]))
     report.featurized += len(kept)
     report.predicting += time.perf_counter() - started
-    places = columns.numbers(kept, np.int32, pa.int32())
-    return pa.RecordBatch.from_arrays(
-        [block.column("path").take(places), block.column("label").take(places), features], ["path", "label", "features"]
-    )
+    places = columns.numbers([*kept], np.int32, pa.int32())
+    hashes = columns.strings([*kept.values()])
+    arrays = [block.column("path").take(places), block.column("label").take(places), hashes, features]
+    return pa.RecordBatch.from_arrays(arrays, ["path", "label", "sha256", "features"])
 
 
 def _to_bytes(table: pa.Table) -> bytes:

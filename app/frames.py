@@ -16,6 +16,15 @@ def vectors_schema(name: str) -> StructType:
     return StructType([StructField("path", StringType()), StructField("label", StringType()), vectors])
 
 
+def features_schema() -> StructType:
+    """`vectors_schema("features")` with the SHA-256 of each photo's bytes, in hexadecimal, before the features."""
+    path, label, features = vectors_schema("features")
+    return StructType([path, label, StructField("sha256", StringType()), features])
+
+
+TABLES = {"features": features_schema(), "components": vectors_schema("components")}
+
+
 def write_vectors(frame: DataFrame, destination: str) -> None:
-    """Write a table of `vectors_schema` as parquet: row groups for small executors, no dictionaries, useless to measured numbers."""
+    """Write a table of vectors as parquet: row groups for small executors, no dictionaries, useless to measured numbers."""
     frame.write.option("parquet.enable.dictionary", "false").option("parquet.block.size", 32 << 20).parquet(destination)

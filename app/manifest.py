@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from app import columns
@@ -39,8 +41,8 @@ def partition_bounds(photos: int, partitions: int) -> list[tuple[int, int]]:
     return [(min(i * size, photos), min((i + 1) * size, photos)) for i in range(partitions)]
 
 
-def to_table(photos: Sequence[Photo], *, chunk: int = 0) -> pa.Table:
-    """The manifest: path string, label string, size int64 (bytes), modified timestamp[us, UTC], chunk int32."""
+def to_table(photos: Sequence[Photo], chunk: int | npt.NDArray[np.int32] = 0) -> pa.Table:
+    """The manifest: path string, label string, size int64 (bytes), modified timestamp[us, UTC], chunk int32 (one, or one a photo)."""
     return pa.table(
         {
             "path": columns.strings([photo.path for photo in photos]),
@@ -50,3 +52,42 @@ def to_table(photos: Sequence[Photo], *, chunk: int = 0) -> pa.Table:
             "chunk": columns.numbers(np.full(len(photos), chunk), np.int32, pa.int32()),
         }
     )
+
+
+def next_chunk(manifest: pa.Table) -> int:
+    """The first number that no chunk of a manifest has."""
+    return max((batch.column("chunk")[-1].as_py() + 1 for batch in manifest.to_batches() if batch.num_rows), default=0)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a listing differs from a manifest: photos in order of the listing, removed paths in order of the manifest."""
+
+    added: list[Photo]
+    modified: list[Photo]
+    removed: list[str]
+
+    def first(self) -> str | None:
+        """The first difference in words, with how many there are of each kind; None if there is none."""
+        kinds = {
+            "added": [photo.path for photo in self.added],
+            "modified": [photo.path for photo in self.modified],
+            "removed": self.removed,
+        }
+        there = {kind: paths for kind, paths in kinds.items() if paths}
+        counts = ", ".join(f"{len(paths):,} {kind}" for kind, paths in there.items())
+        return f"{counts}; the first is {next(iter(there.values()))[0]}" if there else None
+
+
+def compare(manifest: pa.Table, photos: Iterable[Photo]) -> Changes:
+    """How a new listing differs from a manifest, by path, size and time of modification."""
+    stamps = manifest.column("modified").cast(pa.int64()).to_pylist()
+    known = dict(zip(manifest.column("path").to_pylist(), zip(manifest.column("size").to_pylist(), stamps, strict=True), strict=True))
+    added, modified = [], []
+    for photo in photos:
+        before = known.pop(photo.path, None)
+        if before is None:
+            added.append(photo)
+        elif before != (photo.size, photo.modified):
+            modified.append(photo)
+    return Changes(added, modified, list(known))

@@ -9,58 +9,71 @@ what stock pyspark saves.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from app import columns
+from app import columns, parquet
 from app.moments import Matrix
 from app.projection import Projection
+from app.stores import Store
 
 INPUT, SCALED, OUTPUT = "features", "scaled", "components"
 _ML = "org.apache.spark.ml"
+_STAGES = ("orchard_scaler", "orchard_pca")
+# The columns of a stage's one row: name -> type in Spark's words, and the value.
+_Row = dict[str, tuple[dict[str, Any], pa.Array]]
 
 
-def save_model(fitted: Projection, folder: Path, *, spark_version: str) -> None:
-    """Save a PipelineModel from vector column `features`, over `scaled`, to `components` into a new folder."""
+def model_files(fitted: Projection, *, spark_version: str) -> dict[str, bytes]:
+    """A PipelineModel from vector column `features`, over `scaled`, to `components`: the content of its files by path."""
     k, size = fitted.k, len(fitted.mean)
     scaler = {"inputCol": INPUT, "outputCol": SCALED, "withMean": True, "withStd": True}
     pca = {"inputCol": SCALED, "outputCol": OUTPUT, "k": k}
     scaler_row = {"std": (_VECTOR, _vector(fitted.std)), "mean": (_VECTOR, _vector(fitted.mean))}
     loadings = _matrix(fitted.loadings.ravel(order="F"), size, k)
     pca_row = {"pc": (_MATRIX, loadings), "explainedVariance": (_VECTOR, _vector(fitted.explained_variance_ratio[:k]))}
-    uids = ["orchard_scaler", "orchard_pca"]
-    _write_metadata(folder, f"{_ML}.PipelineModel", "orchard", {"stageUids": uids}, spark_version)
-    for number, (uid, kind, params, row) in enumerate(
-        zip(uids, ("StandardScalerModel", "PCAModel"), (scaler, pca), (scaler_row, pca_row), strict=True)
-    ):
-        stage = folder / "stages" / f"{number}_{uid}"
-        _write_metadata(stage, f"{_ML}.feature.{kind}", uid, params, spark_version)
-        _write_row(stage / "data", row, spark_version)
+    return {
+        **_metadata("metadata", f"{_ML}.PipelineModel", "orchard", {"stageUids": list(_STAGES)}, spark_version),
+        **_stage(0, "StandardScalerModel", scaler, scaler_row, spark_version),
+        **_stage(1, "PCAModel", pca, pca_row, spark_version),
+    }
 
 
-def _write_metadata(folder: Path, kind: str, uid: str, params: dict[str, Any], spark_version: str) -> None:
+def read_model(store: Store, folder: str, explained_variance_ratio: Matrix) -> Projection:
+    """The fit in a model that `model_files` made; a model has the ratio of the components kept only, a report that of all."""
+    scaler, pca = (parquet.read_table(store, f"{folder}/stages/{number}_{uid}/data").to_pylist()[0] for number, uid in enumerate(_STAGES))
+    loadings = np.array(pca["pc"]["values"]).reshape(pca["pc"]["numCols"], pca["pc"]["numRows"]).T
+    mean, std = (np.array(scaler[name]["values"]) for name in ("mean", "std"))
+    return Projection(mean, std, np.ascontiguousarray(loadings), explained_variance_ratio)
+
+
+def _stage(number: int, kind: str, params: dict[str, Any], row: _Row, spark_version: str) -> dict[str, bytes]:
+    uid = _STAGES[number]
+    folder = f"stages/{number}_{uid}"
+    content = parquet.to_bytes(_row_table(row, spark_version), dictionary=False)
+    return {
+        **_metadata(f"{folder}/metadata", f"{_ML}.feature.{kind}", uid, params, spark_version),
+        **parquet.one_file(f"{folder}/data", content),
+    }
+
+
+def _metadata(folder: str, kind: str, uid: str, params: dict[str, Any], spark_version: str) -> dict[str, bytes]:
     # The timestamp is for people; 0 keeps the bytes of equal fits equal.
     facts = {"class": kind, "timestamp": 0, "sparkVersion": spark_version, "uid": uid, "paramMap": params, "defaultParamMap": {}}
-    (folder / "metadata").mkdir(parents=True)
-    (folder / "metadata" / "part-00000").write_text(json.dumps(facts, separators=(",", ":")) + "\n", encoding="utf-8")
-    (folder / "metadata" / "_SUCCESS").touch()
+    line = json.dumps(facts, separators=(",", ":")) + "\n"
+    return {f"{folder}/part-00000": line.encode(), f"{folder}/{parquet.SUCCESS}": b""}
 
 
-def _write_row(folder: Path, row: dict[str, tuple[dict[str, Any], pa.Array]], spark_version: str) -> None:
+def _row_table(row: _Row, spark_version: str) -> pa.Table:
     fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, (kind, _) in row.items()]
     marks = {
         "org.apache.spark.version": spark_version,
         "org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": fields}, separators=(",", ":")),
     }
-    table = pa.table({name: column for name, (_, column) in row.items()}).replace_schema_metadata(marks)
-    folder.mkdir()
-    pq.write_table(table, folder / "part-00000.snappy.parquet", compression="snappy", use_dictionary=False)
-    (folder / "_SUCCESS").touch()
+    return pa.table({name: column for name, (_, column) in row.items()}).replace_schema_metadata(marks)
 
 
 def _field(name: str, kind: str | dict[str, Any], *, nullable: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NoReturn
 
 from app.errors import UsageError
 
@@ -26,18 +27,22 @@ class JobOptions:
     output: str
     varieties: int | None = None
     per_variety: int | None = None
-    partitions: int = 4
+    partitions: int | None = None
+    chunk: int | None = None
     variance: float = 0.90
     components: int | None = None
     backbone: str = "mobilenet_v2"
     runtime: str = "litert"
     weights: str | None = None
     overwrite: bool = False
+    resume: bool = False
+    since_last: bool = False
+    refit: bool = False
     max_rejected: float = 1.0
     master: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("varieties", "per_variety", "partitions", "components"):
+        for name in ("varieties", "per_variety", "partitions", "chunk", "components"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{flag(name)} must be at least 1, not {value}")
@@ -47,6 +52,11 @@ class JobOptions:
             raise UsageError(f"--max-rejected is a share from 0 to 1, not {self.max_rejected:g}")
         if self.runtime not in RUNTIMES:
             raise UsageError(f"--runtime is one of {', '.join(RUNTIMES)}, not {self.runtime!r}")
+        if self.overwrite and (self.resume or self.since_last):
+            other = "--resume" if self.resume else "--since-last"
+            raise UsageError(f"--overwrite starts again and {other} goes on from what is there: give one of the two")
+        if self.refit and not self.since_last:
+            raise UsageError("--refit is for --since-last: any other run fits a model of its own")
         for name in ("input", "output"):
             if not getattr(self, name).strip():
                 raise UsageError(f"{flag(name)} is empty")
@@ -76,7 +86,10 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--varieties", type=int, metavar="N", help="only the first N varieties, by name")
     parser.add_argument("--per-variety", type=int, metavar="M", help="only the first M photos of each variety")
     parser.add_argument(
-        "--partitions", type=int, default=default["partitions"], metavar="P", help="tasks to cut the work into (default %(default)s)"
+        "--partitions", type=int, metavar="P", help="tasks to cut the work into (default 4, more where one would exceed 2,048 photos)"
+    )
+    parser.add_argument(
+        "--chunk", type=int, metavar="PHOTOS", help="photos after which work is kept for --resume (default: about a minute's work)"
     )
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument(
@@ -87,6 +100,11 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runtime", choices=RUNTIMES, default=default["runtime"], help="what runs the network (default %(default)s)")
     parser.add_argument("--weights", metavar="DIR", help="baked weights (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier output once the new one is complete")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off; without one, begin")
+    parser.add_argument(
+        "--since-last", action="store_true", help="extend the output by the photos that are new or changed since; without one, begin"
+    )
+    parser.add_argument("--refit", action="store_true", help="with --since-last: fit the model again, over all photos")
     parser.add_argument(
         "--max-rejected",
         type=float,
@@ -103,7 +121,16 @@ def parse_job_options(namespace: argparse.Namespace) -> JobOptions:
 
 
 def job_options(args: Sequence[str]) -> JobOptions:
-    """Parse the arguments of `orchard run`; the inverse of `JobOptions.to_args`."""
-    parser = argparse.ArgumentParser(prog="orchard run")
+    """Parse the arguments of `orchard run`; the inverse of `JobOptions.to_args`.
+
+    Raises:
+        UsageError: an argument that is none of the job's, or a value it refuses.
+    """
+    parser = _RaisingParser(prog="orchard run", add_help=False, allow_abbrev=False)
     add_job_arguments(parser)
     return parse_job_options(parser.parse_args(args))
+
+
+class _RaisingParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)

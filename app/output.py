@@ -1,124 +1,161 @@
-"""The output folder: staged beside its final place inside the folder itself, and put in place only when it is whole.
-
-    OUTPUT/.partial/     what the running job writes; a killed run leaves it, the next one clears it
-    OUTPUT/.complete/    the same folder once everything is in it: from this rename on, the new output is the one that counts
-    OUTPUT/.replaced/    parts of the earlier output on their way out
-
-Staging inside the folder works where the folder is a mount point, which cannot be renamed. If the process dies while parts
-are being moved, the next run finds `.complete/` and finishes the moves first.
-"""
+"""The output of a run: one at a time writes it, nothing in the way is lost, what was begun is put in place whole or kept to go on with."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.errors import OutputError, UsageError
+from app.ledger import RunRecord
+from app.locks import FILE, lock_folder, lock_objects, nothing_to_check
+from app.objects import is_object_uri, split_uri
+from app.options import JobOptions
+from app.publication import STAGES, is_decided, publish, roll_forward
 from app.sources import local_path
+from app.stage import Stage, Unfinished
+from app.stores import LocalStore, Store, open_store
 
-PARTS = ("manifest", "features", "components", "rejected", "model", "report.json", "report.html")
-_STAGES = (".partial", ".complete", ".replaced")
+
+@dataclass
+class Output:
+    """The output that a run may write, see `open_output`.
+
+    Attributes:
+        store: the whole output; keys are relative to it.
+        finished: whether a whole output is there.
+        unfinished: a run that was cut off there and is to be gone on with.
+        stage: the part that is not finished.
+    """
+
+    store: Store
+    finished: bool
+    unfinished: Unfinished | None
+    stage: Stage
+    _begun: bool = field(default=False, init=False)
+
+    def begin(self, run: RunRecord, manifest: bytes) -> None:
+        """Drop what an unfinished run left, and begin a new one."""
+        self._begun = True
+        self.stage.begin(run, manifest)
+
+    def go_on(self, unfinished: Unfinished) -> None:
+        """Go on with an unfinished run: only what it had not committed is dropped."""
+        self._begun = True
+        self.stage.clear(unfinished)
+
+    def publish(self, layout: Mapping[str, str]) -> None:
+        """Put what is staged in place, and the files of `layout` (final key -> key now) with it."""
+        self.stage.check()
+        publish(self.store, layout)
+
+    def put_away(self, error: BaseException) -> None:
+        """After an error: keep what can be gone on with, remove the rest, and note on the error what was kept."""
+        if not self._begun:
+            return
+        with contextlib.suppress(OSError, OutputError):
+            self.stage.check()
+            if is_decided(self.store):
+                error.add_note("the new output is whole: the next run puts it in place")
+                return
+            unfinished = self.stage.find()
+            kept = unfinished if unfinished and unfinished.is_worth_keeping else None
+            self.stage.clear(kept)
+            if kept:
+                error.add_note(f"{kept} are kept: continue with --resume")
 
 
 @contextlib.contextmanager
-def open_output(uri: str, *, input_uri: str, overwrite: bool) -> Iterator[Path]:
-    """A folder to write the parts of the output into; they replace what is at `uri` when the block ends well.
-
-    When it does not, the staged parts are removed and whatever was at `uri` stays as it was.
+def open_output(options: JobOptions) -> Iterator[Output]:
+    """The output of a run, for as long as it is being written. Nothing in it is touched before `begin` or `go_on`.
 
     Raises:
         UsageError: the output is the input or inside it, or no such place can be written.
-        OutputError: something is there and `overwrite` is not given, or it is not Orchard's, or another run is writing.
+        OutputError: something is there and nothing was said about it, or it is not Orchard's, or another run is writing.
     """
-    root = _check_place(uri, input_uri)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _lock(root / ".partial", uri):
-            _finish_moves(root)
-            _check_contents(root, uri, overwrite)
-            stage = root / ".partial"
-            _clear(stage)
-            yield stage
-            (stage / ".lock").unlink()
-            os.rename(stage, root / ".complete")
-            _finish_moves(root)
-    except OSError as exc:
-        if not str(exc.filename or "").startswith(str(root)) and exc.errno != errno.ENOSPC:
+    check_place(options)
+    store = _open(options)
+    with _explained(options.output), _lock(store, options.output) as check:
+        roll_forward(store)
+        output = _look(options, store, check)
+        try:
+            with _explained(options.output):
+                yield output
+        except BaseException as exc:
+            output.put_away(exc)
             raise
-        raise OutputError(f"--output {uri}: {exc.strerror} ({exc.filename}): choose another place, or make room in this one") from exc
 
 
-def check_output(uri: str, *, input_uri: str, overwrite: bool) -> None:
-    """Raise what `open_output` would, as far as can be told without writing."""
-    root = _check_place(uri, input_uri)
-    if root.exists():
-        _check_contents(root, uri, overwrite)
+def check_output(options: JobOptions) -> Output:
+    """What is there, without writing; raises what `open_output` would, as far as can be told."""
+    check_place(options)
+    return _look(options, _open(options), nothing_to_check)
 
 
-def _check_place(uri: str, input_uri: str) -> Path:
-    scheme = urlsplit(uri).scheme if "://" in uri else ""
-    if scheme not in ("", "file"):
-        raise UsageError(f"--output {uri}: no writer for {scheme}:// (folders and file:// are served)")
-    root, photos = Path(os.path.realpath(local_path(uri))), Path(os.path.realpath(local_path(input_uri)))
-    if root == photos or photos in root.parents:
-        raise UsageError(f"--output {uri}: is inside --input {input_uri}, which is never written to: choose another place")
-    return root
+def check_place(options: JobOptions) -> None:
+    """Raise `UsageError` where the output is the input or inside it."""
+    root, photos = (_place(uri) for uri in (options.output, options.input))
+    if root[: len(photos)] == photos:
+        raise UsageError(f"--output {options.output}: is inside --input {options.input}, which is never written to: choose another place")
+
+
+def _place(uri: str) -> tuple[str, ...]:
+    """Where a place is, from the outside in."""
+    if not is_object_uri(uri):
+        return ("file", *Path(os.path.realpath(local_path(uri))).parts)
+    bucket, prefix = split_uri(uri)
+    scheme = urlsplit(uri).scheme
+    return ("s3" if scheme == "s3a" else scheme, bucket, *filter(None, prefix.split("/")))
+
+
+def _open(options: JobOptions) -> Store:
+    store = open_store(options.output)
+    # Tasks on other machines have another working directory.
+    return LocalStore(os.path.realpath(local_path(options.output))) if isinstance(store, LocalStore) else store
+
+
+def _lock(store: Store, uri: str) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    return lock_folder(Path(store.uri), uri) if isinstance(store, LocalStore) else lock_objects(store, uri)
+
+
+def _look(options: JobOptions, store: Store, check: Callable[[], None]) -> Output:
+    present = _names(store) - {FILE, *STAGES}
+    if present and "report.json" not in present:
+        raise OutputError(f"--output {options.output}: holds files, but no output of Orchard: choose an empty or a new folder")
+    found = None if options.overwrite else Stage(store).find()
+    unfinished = found if found and found.commits else None
+    check_wanted(options, bool(present), unfinished)
+    return Output(store, bool(present), unfinished if options.resume else None, Stage(store, check))
+
+
+def _names(store: Store) -> set[str]:
+    if isinstance(store, LocalStore):
+        return set(os.listdir(store.uri)) if os.path.exists(store.uri) else set()
+    return {stored.key.split("/")[0] for stored in store.list()}
+
+
+def check_wanted(options: JobOptions, finished: bool, unfinished: Unfinished | None) -> None:
+    """Raise `OutputError` where something is there that the options say nothing about."""
+    if options.overwrite or options.resume:
+        return
+    if unfinished and unfinished.is_worth_keeping:
+        ways = "continue it with --resume, or start again with --overwrite"
+        raise OutputError(f"--output {options.output}: holds {unfinished} of an unfinished run: {ways}")
+    if finished and not options.since_last:
+        raise OutputError(f"--output {options.output}: already holds an output: choose another folder, or replace it with --overwrite")
 
 
 @contextlib.contextmanager
-def _lock(stage: Path, uri: str) -> Iterator[None]:
-    created = not stage.exists()
-    stage.mkdir(exist_ok=True)
-    with open(stage / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(f"--output {uri}: another run is writing there: wait for it, or choose another place") from None
-        try:
-            yield
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            if created:
-                _remove_if_empty(stage.parent)
+def _explained(uri: str) -> Iterator[None]:
+    """Turn errors of the folder into `OutputError`; the store does so with its own, and others' pass."""
+    root = "" if is_object_uri(uri) else os.path.realpath(local_path(uri))
+    try:
+        yield
+    except OSError as exc:
+        if not (root and str(exc.filename or "").startswith(root)) and exc.errno != errno.ENOSPC:
             raise
-
-
-def _check_contents(root: Path, uri: str, overwrite: bool) -> None:
-    present = {path.name for path in root.iterdir()} - set(_STAGES)
-    if not present:
-        return
-    if "report.json" not in present:
-        raise OutputError(f"--output {uri}: holds files, but no output of Orchard: choose an empty or a new folder")
-    if not overwrite:
-        raise OutputError(f"--output {uri}: already holds an output: choose another folder, or replace it with --overwrite")
-
-
-def _finish_moves(root: Path) -> None:
-    complete, replaced = root / ".complete", root / ".replaced"
-    if complete.exists():
-        replaced.mkdir(exist_ok=True)
-        for part in sorted(path.name for path in complete.iterdir()):
-            if (root / part).exists():
-                os.rename(root / part, replaced / part)
-            os.rename(complete / part, root / part)
-        complete.rmdir()
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _clear(stage: Path) -> None:
-    for path in stage.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != ".lock":
-            path.unlink()
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+        raise OutputError(f"--output {uri}: {exc.strerror} ({exc.filename}): choose another place, or make room in this one") from exc

@@ -22,8 +22,12 @@ REASONS = {
     "not_an_image": "the bytes are of no image format that Pillow knows",
     "truncated": "the file ends before its picture does",
     "undecodable": "the picture inside is damaged",
-    "too_large": f"more than {MAX_MEGAPIXELS} megapixels",
-    "unreadable": "the file is gone or may not be read",
+    "too_large": f"more than {MAX_MEGAPIXELS} megapixels, or more bytes than a task can hold",
+    "gone": "it was listed, but is no longer there",
+    "forbidden": "it may not be read",
+    "changed": "it is no longer what was listed: it was written again in the meantime",
+    "unavailable": "the storage did not hand it out, however often it was asked",
+    "unreadable": "the disk or the storage failed to read it",
     "bad_name": "the file's name is not valid UTF-8",
 }
 
@@ -97,7 +101,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _high_byte(image: Image.Image) -> Image.Image:
     # convert("RGB") clips 16-bit values at 255 and would give a white picture.
     values: npt.NDArray[Any] = np.asarray(image)
-    return Image.fromarray((values.clip(0, 65535) // 256).astype(np.uint8))
+    high = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), 256):  # band by band: at 100 megapixels each copy of all would be 400 MB
+        high[top : top + 256] = values[top : top + 256].clip(0, 65535) // 256
+    return Image.fromarray(high)
 
 
 def _describe(exc: Exception) -> str:

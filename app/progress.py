@@ -3,10 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@dataclass
+class Progress:
+    """How far a run is: see `app.console.Countable`.
+
+    Attributes:
+        chunks: how many there are.
+    """
+
+    spark: SparkSession
+    total: int
+    first: int
+    chunks: int
+    chunk: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self._done = self.first
+        self._running: Callable[[], int] = int
+
+    def begin(self, number: int) -> None:
+        """The chunk of this place (from 1) starts now."""
+        self._running = make_row_counter(self.spark)
+        self.chunk = f", chunk {number} of {self.chunks}" if self.chunks > 1 else ""
+
+    def end(self, photos: int) -> None:
+        """The chunk is done, of so many photos."""
+        self._done, self._running = self._done + photos, int
+
+    def count(self) -> int:
+        """Photos done; while a chunk is going on those rejected in it are not counted yet."""
+        return self._done + self._running()
 
 
 def make_row_counter(spark: SparkSession) -> Callable[[], int]:

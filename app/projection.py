@@ -46,17 +46,24 @@ def fit(moments: Moments, *, variance: float = 0.90, components: int | None = No
     Raises:
         InputError: fewer than 2 vectors, all of them equal, or `components` above the rank.
     """
-    if moments.count < 2:
-        raise InputError(f"PCA needs at least 2 featurized photos, got {moments.count}: give it more photos")
+    check_enough(moments.count, None)
     std = np.sqrt(moments.variance())
     eigenvalues, vectors = _principal_axes(moments, inverse_or_zero(std))
     if not len(eigenvalues):
         raise InputError(f"all {moments.count} photos have the same features: there is no variance for PCA to keep")
     ratio = eigenvalues / eigenvalues.sum()
     k = components or smallest_k(ratio, variance)
-    if k > len(ratio):
-        raise InputError(f"--components {k} is more than the {len(ratio)} that {moments.count} photos give: ask for {len(ratio)} or fewer")
+    check_enough(moments.count, k, len(ratio))
     return Projection(moments.mean, std, fix_signs(vectors(k)), ratio)
+
+
+def check_enough(photos: int, components: int | None, rank: int | None = None) -> None:
+    """Raise `InputError` where `photos` are too few for a PCA, or for so many components; `rank` is how many there are at most."""
+    if photos < 2:
+        raise InputError(f"PCA needs at least 2 featurized photos, got {photos}: give it more photos")
+    most = photos - 1 if rank is None else rank
+    if components and components > most:
+        raise InputError(f"--components {components} is more than the {most} that {photos} photos give: ask for {most} or fewer")
 
 
 def smallest_k(ratio: Matrix, variance: float) -> int:

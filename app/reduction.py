@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from app import columns, projection
+from app import columns, parquet, projection
 from app.frames import vectors_schema, write_vectors
 from app.moments import Moments
 from app.projection import Projection
+from app.stores import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,9 +27,9 @@ BLOCK = 2048
 
 
 def fit(
-    spark: SparkSession, files: Sequence[str], *, feature_size: int, variance: float = 0.90, components: int | None = None
+    spark: SparkSession, store: Store, files: Sequence[str], *, feature_size: int, variance: float = 0.90, components: int | None = None
 ) -> Projection:
-    """Standardise and reduce the column `features` of parquet `files`, in one pass over them.
+    """Standardise and reduce the column `features` of the parquet `files` (keys) of a store, in one pass over them.
 
     Each task sends its moments to the driver: at most 7 MB for 1280 features, from at most as many tasks as there are slots.
 
@@ -39,41 +39,41 @@ def fit(
     context = spark.sparkContext
     groups = [list(group) for group in np.array_split(np.array(files, dtype=object), max(1, min(context.defaultParallelism, len(files))))]
     # Plain pickled bytes: as a column they would take the JVM eight times as long to hand over.
-    states = context.parallelize(groups, len(groups)).map(make_moments_of(feature_size)).collect()
+    states = context.parallelize(groups, len(groups)).map(make_moments_of(store, feature_size)).collect()
     total = functools.reduce(Moments.merge, map(Moments.from_bytes, states))
     return projection.fit(total, variance=variance, components=components)
 
 
-def make_moments_of(feature_size: int) -> Callable[[Sequence[str]], bytes]:
-    """A function from parquet files to the moments of the features in them, as bytes."""
+def make_moments_of(store: Store, feature_size: int) -> Callable[[Sequence[str]], bytes]:
+    """A function from parquet files of a store to the moments of the features in them, as bytes."""
 
     def moments_of(files: Sequence[str]) -> bytes:
-        vectors = (columns.float_matrix(batch.column(0), feature_size) for batch in _read(files, ["features"]))
+        vectors = (columns.float_matrix(batch.column(0), feature_size) for batch in _read(store, files, ["features"]))
         return functools.reduce(Moments.merge, map(Moments.of, vectors), Moments.empty(feature_size)).to_bytes()
 
     return moments_of
 
 
-def write_components(spark: SparkSession, files: Sequence[str], fitted: Projection, destination: str) -> None:
-    """Reduce the features in parquet `files` into parquet at `destination`: path, label, components, one file for each."""
-    frame = spark.range(0, len(files), 1, len(files)).mapInArrow(make_project(files, fitted), vectors_schema("components"))
+def write_components(spark: SparkSession, store: Store, files: Sequence[str], fitted: Projection, destination: str) -> None:
+    """Reduce the features in parquet `files` of a store into parquet at `destination`: path, label, components, one file for each."""
+    frame = spark.range(0, len(files), 1, len(files)).mapInArrow(make_project(store, files, fitted), vectors_schema("components"))
     write_vectors(frame, destination)
 
 
-def make_project(files: Sequence[str], fitted: Projection) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def make_project(store: Store, files: Sequence[str], fitted: Projection) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A function from numbers of files to path, label and components of the photos in them."""
 
     def project(tasks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         numbers = [number for batch in tasks for number in batch.column(0).to_pylist()]
         for number in numbers:
-            for batch in _read([files[number]], ["path", "label", "features"]):
+            for batch in _read(store, [files[number]], ["path", "label", "features"]):
                 reduced = fitted.transform(columns.float_matrix(batch.column(2), len(fitted.mean)))
                 yield pa.RecordBatch.from_arrays([*batch.columns[:2], columns.float_lists(reduced)], ["path", "label", "components"])
 
     return project
 
 
-def _read(files: Sequence[str], names: list[str]) -> Iterator[pa.RecordBatch]:
+def _read(store: Store, files: Sequence[str], names: list[str]) -> Iterator[pa.RecordBatch]:
     for file in files:
-        with pq.ParquetFile(file) as table:
+        with parquet.open_file(store, file) as table:
             yield from table.iter_batches(batch_size=BLOCK, columns=names, use_threads=False)

@@ -1,40 +1,52 @@
-"""Everything `report.html` shows, gathered from an output folder and written into it."""
+"""Everything `report.html` shows, gathered from an output."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from app import tables
-from app.errors import PhotoError
+from app.errors import InputError, PhotoError
 from app.page import Thumbnail, render
 from app.pixels import thumbnail
-from app.sources import PhotoSource
+from app.sources import PhotoSource, Rejection
+from app.stores import Store
 
 # The contact sheet: enough to see what the photos are, small enough to send by mail.
 SHEET_VARIETIES, SHEET_PHOTOS, SHEET_PIXELS = 12, 6, 72
 
 
-def write_page(facts: Mapping[str, Any], output: Path, source: PhotoSource) -> Path:
-    """Write `report.html` into `output`, whose tables are already there; returns its path."""
+def draw_page(
+    facts: Mapping[str, Any],
+    source: PhotoSource,
+    store: Store,
+    components: Sequence[str],
+    *,
+    manifest: pa.Table,
+    rejects: Sequence[Rejection],
+) -> bytes:
+    """The content of `report.html`; `components` are the keys of that table's files in `store`."""
     html = render(
         facts,
-        points=tables.read_points(output / "components", facts["counts"]["featurized"]),
-        photos=contact_sheet(source, output / "manifest", list(facts["input"]["labels"])),
-        rejects=tables.read_rejects(output / "rejected"),
+        points=tables.read_points(store, components, facts["counts"]["featurized"]),
+        photos=contact_sheet(source, manifest, list(facts["input"]["labels"])),
+        rejects=rejects,
     )
-    path = output / "report.html"
-    path.write_text(html, encoding="utf-8")
-    return path
+    return html.encode()
 
 
-def contact_sheet(source: PhotoSource, manifest: Path, labels: Sequence[str]) -> list[Thumbnail]:
+def contact_sheet(source: PhotoSource, manifest: pa.Table, labels: Sequence[str]) -> list[Thumbnail]:
     """Thumbnails of a few photos of a few varieties, evenly chosen; empty where the photos are out of reach."""
     shown = evenly(labels, SHEET_VARIETIES)
     picked = tables.first_paths(manifest, shown, SHEET_PHOTOS)
-    return [thumbnail for label in shown for path in picked[label] if (thumbnail := _thumbnail(source, label, path))]
+    sheet: list[Thumbnail] = []
+    with contextlib.suppress(InputError):  # a page without pictures is better than none
+        sheet.extend(thumbnail for label in shown for path in picked[label] if (thumbnail := _thumbnail(source, label, path)))
+    return sheet
 
 
 def evenly(labels: Sequence[str], limit: int) -> list[str]:
@@ -45,8 +57,10 @@ def evenly(labels: Sequence[str], limit: int) -> list[str]:
 
 def _thumbnail(source: PhotoSource, label: str, path: str) -> Thumbnail | None:
     try:
-        picture = thumbnail(source.read(path), 2 * SHEET_PIXELS)
-    except PhotoError:
+        picture = thumbnail(source.read(path, patient=False), 2 * SHEET_PIXELS)
+    except PhotoError as error:
+        if error.reason == "unavailable":  # nobody answers: the other photos would only take their time as well
+            raise InputError(str(error)) from error
         return None  # a rejected photo, or one that is gone since
     sink = io.BytesIO()
     picture.save(sink, "JPEG", quality=80)

@@ -46,6 +46,7 @@ LOCAL_SETTINGS: Settings = {
     "spark.sql.adaptive.enabled": "false",
     "spark.ui.enabled": "false",
 }
+TASK_ATTEMPTS = 4  # Spark's default on a cluster
 # Seconds a JVM may take to write its class archive; about 10 here.
 _ARCHIVE_TIMEOUT = 120
 
@@ -125,7 +126,7 @@ def _build(master: str | None, archive: ClassArchive | None) -> SparkSession:
 
     builder = SparkSession.builder.appName("orchard").config(map=JOB_SETTINGS)
     if master:
-        builder = builder.master(master)
+        builder = builder.master(with_retries(master))
     if not under_spark_submit():
         builder = builder.config(map=_own_jvm_settings(master or "local[*]", archive))
     try:
@@ -138,7 +139,17 @@ def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
     logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
     options = [*START_OPTIONS, logging, *(archive.java_options() if archive else ())]
     local: Settings = {"spark.driver.memory": f"{local_memory(master)}m", **LOCAL_SETTINGS} if master.startswith("local") else {}
-    return {"spark.master": master, "spark.driver.extraJavaOptions": " ".join(options), **local}
+    return {"spark.master": with_retries(master), "spark.driver.extraJavaOptions": " ".join(options), **local}
+
+
+def with_retries(master: str) -> str:
+    """A local master whose tasks are tried as often as a cluster's: those of `local[2]` once, and a killed worker would end the run."""
+    return re.sub(r"^local(?:\[(\d+|\*)\])?$", lambda match: f"local[{match[1] or 1},{TASK_ATTEMPTS}]", master)
+
+
+def without_retries(master: str) -> str:
+    """A master as the user named it: the inverse of `with_retries`."""
+    return re.sub(rf"^local\[(\d+|\*),{TASK_ATTEMPTS}\]$", r"local[\1]", master)
 
 
 def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
@@ -181,12 +192,17 @@ class SparkFacts:
     cores: int
 
 
+def is_on_this_machine(spark: SparkSession) -> bool:
+    """Whether all tasks run in processes of this one machine's own."""
+    return re.match(r"local(\[|$)", str(spark.sparkContext.master)) is not None
+
+
 def spark_facts(spark: SparkSession) -> SparkFacts:
     """Where this session works."""
     context = spark.sparkContext
-    master = str(context.master)
+    master = without_retries(str(context.master))
     driver_and_executors = len(context._jsc.sc().statusTracker().getExecutorInfos())
-    executors = 1 if master.startswith("local") else driver_and_executors - 1
+    executors = 1 if is_on_this_machine(spark) else driver_and_executors - 1
     return SparkFacts(version=spark.version, master=master, executors=executors, cores=context.defaultParallelism)
 
 
@@ -198,14 +214,22 @@ _KNOWN_FAULTS = (
         "Python worker exited unexpectedly",
         "a Python worker was killed, by the system's memory limit most likely: give the executors more memory overhead",
     ),
+    (
+        "failed to map segment from shared object",
+        "/tmp is noexec where Spark unpacks Snappy: mount it exec, or give executors the image's own library with "
+        "spark.executor.extraJavaOptions=-Dorg.xerial.snappy.lib.path=/opt/orchard/java/native",
+    ),
     ("No module named 'app'", "an executor lacks Orchard: install it there, or use Orchard's container image"),
 )
+
+
+_JVM_GONE = "killed, by the system's memory limit most likely: give the machine more, or use fewer task slots"
 
 
 @contextlib.contextmanager
 def explain_spark_errors() -> Iterator[None]:
     """Turn failures of Spark whose cause is known into one line; others pass through whole."""
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark.errors import PySparkException
 
     try:
@@ -217,4 +241,8 @@ def explain_spark_errors() -> Iterator[None]:
         for mark, remedy in _KNOWN_FAULTS:
             if mark in text:
                 raise MachineError(f"Spark stopped: {mark}: {remedy}") from exc
+        if isinstance(exc, Py4JNetworkError):
+            raise MachineError(f"Spark's JVM is gone: {_JVM_GONE}") from exc
         raise
+    except ConnectionError as exc:  # what py4j raises when it finds the JVM gone at the start of a call
+        raise MachineError(f"Spark's JVM is gone: {_JVM_GONE}") from exc

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 
 from app.errors import InputError, PhotoError, UsageError
+from app.objects import SCHEMES, is_object_uri
 
+# Above this a file is no photo that a classifier would see, and a task with a few of them would not fit into its memory.
+MAX_MEGABYTES = 200
 PHOTO_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -46,18 +50,43 @@ class Rejection:
     detail: str
 
 
-class PhotoSource(Protocol):
-    """A place with photos. Instances are pickled to the tasks, so they hold addresses and no open connections."""
+def ignore() -> None:
+    """Nothing."""
+
+
+class PhotoReader(Protocol):
+    """A place whose photos can be read. Instances are pickled to the tasks, so they hold addresses and no open connections."""
 
     @property
     def uri(self) -> str:
         """The place as the user named it."""
 
+    @property
+    def readers(self) -> int:
+        """Reads worth having under way at once, in each task."""
+
+    def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
+        """The bytes of one photo; safe to call from many threads.
+
+        Args:
+            listed: how it was listed; without it, whatever is there is read.
+            on_retry: called each time a read has to be tried again.
+            patient: whether to try again for half a minute, or for a second.
+
+        Raises:
+            PhotoError: it cannot be had, or is no longer what was listed.
+            InputError: none could be had.
+        """
+
+
+class PhotoSource(PhotoReader, Protocol):
+    """A place whose photos can be listed and read."""
+
     def photos(self) -> Iterator[Photo]:
         """Every photo below the place, in any order; `InputError` when the place itself cannot be listed."""
 
-    def read(self, path: str) -> bytes:
-        """The bytes of one listed photo; `PhotoError` when it cannot be had."""
+    def check(self, photos: Sequence[Photo]) -> None:
+        """`InputError` when every photo would fail to be read, and in the same way; reads a few of those listed to find out."""
 
 
 def open_source(uri: str) -> PhotoSource:
@@ -66,10 +95,13 @@ def open_source(uri: str) -> PhotoSource:
     Raises:
         UsageError: a scheme that no source serves.
     """
-    scheme = urlsplit(uri).scheme if "://" in uri else ""
-    if scheme in ("", "file"):
+    if "://" not in uri or uri.startswith("file://"):
         return LocalSource(uri)
-    raise UsageError(f"--input {uri}: no reader for {scheme}:// (folders and file:// are served)")
+    if is_object_uri(uri):
+        from app.buckets import BucketSource
+
+        return BucketSource(uri)
+    raise UsageError(f"--input {uri}: no reader for {uri.split('://')[0]}:// (folders, file:// and {', '.join(SCHEMES)}:// are served)")
 
 
 def local_path(uri: str) -> str:
@@ -83,6 +115,8 @@ class LocalSource:
     """A folder on this machine, or on one that every worker sees at the same path."""
 
     uri: str
+    # The system reads ahead by itself; more threads only cost their switching.
+    readers: ClassVar[int] = 4
 
     @property
     def root(self) -> str:
@@ -98,13 +132,50 @@ class LocalSource:
         status = os.stat(root)
         yield from _walk(root, "", os.path.basename(root), ((status.st_dev, status.st_ino),))
 
-    def read(self, path: str) -> bytes:
-        """The bytes of one photo."""
+    def check(self, photos: Sequence[Photo]) -> None:
+        """Nothing: files fail one by one, each for a reason of its own."""
+
+    def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
+        """The bytes of one photo; nothing here is worth a second try."""
+        if listed:
+            refuse_if_too_large(listed.size)
         try:
             with open(os.path.join(self.root, path), "rb") as stream:
-                return stream.read()
+                size = os.fstat(stream.fileno()).st_size
+                refuse_if_too_large(size)
+                content = stream.read(size + 1)
+                status = os.fstat(stream.fileno())  # after the reading: nobody wrote meanwhile, or it shows
         except OSError as exc:
-            raise PhotoError("unreadable", f"{exc.strerror or exc}") from exc
+            raise PhotoError(_REASONS.get(type(exc), "unreadable"), f"{exc.strerror or exc}") from exc
+        refuse_if_changed(listed, status.st_size, status.st_mtime_ns // 1000)
+        return content
+
+
+_REASONS: dict[type[OSError], str] = {FileNotFoundError: "gone", PermissionError: "forbidden"}
+
+
+def refuse_if_too_large(size: int) -> None:
+    """`PhotoError` for a photo that is too much to hold in memory."""
+    if size > MAX_MEGABYTES * 1_000_000:
+        raise PhotoError("too_large", f"{size:,} bytes are more than {MAX_MEGABYTES} MB")
+
+
+def refuse_if_changed(listed: Photo | None, size: int, modified: int, *, precision: int = 1) -> None:
+    """`PhotoError` when what was read is not what was listed.
+
+    Args:
+        size: in bytes, now.
+        modified: in microseconds since 1970, now.
+        precision: of the storage's times, in microseconds.
+    """
+    if listed and listed.size != size:
+        raise PhotoError("changed", f"{size:,} bytes when read, {listed.size:,} when listed")
+    if listed and listed.modified // precision != modified // precision:
+        raise PhotoError("changed", f"modified {_time(modified)}, after it was listed with {_time(listed.modified)}")
+
+
+def _time(modified: int) -> str:
+    return datetime.fromtimestamp(modified / 1e6, UTC).isoformat(timespec="seconds")
 
 
 def _walk(folder: str, prefix: str, label: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Photo]:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from app import features, manifest, reduction, tables
+import numpy as np
+import pyarrow as pa
+
+from app import features, parquet, reduction, rewriting, tables
+from app.chunks import Chunk
 from app.console import Reporter
+from app.duplicates import Duplicates, count_duplicates
 from app.errors import InputError
-from app.features import TaskReport
-from app.model import save_model
+from app.features import Network, TaskReport
+from app.landing import landed, landing, numbered, part_number
+from app.ledger import Commit
+from app.model import model_files, read_model
 from app.options import JobOptions
+from app.orders import Order
+from app.output import Output
 from app.plan import Plan
-from app.progress import make_row_counter
+from app.progress import Progress
 from app.projection import Projection
-from app.render import write_page
-from app.report import RunFacts
+from app.render import draw_page
+from app.report import RunFacts, to_json
 from app.session import SparkFacts, spark_facts
-from app.sources import Photo
 from app.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -32,11 +39,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run computed: photos by variety, what each task did, the fit, and where it all happened."""
+    """What a run computed, and where it happened.
 
-    labels: Mapping[str, int]
+    Attributes:
+        commits: what each chunk gave, in order, those of earlier sessions included.
+        tasks: one report for each partition of the output, those of earlier runs that it extends included.
+        features, components: where the files of these tables go in the output: final key -> key now.
+    """
+
+    order: Order
+    commits: Sequence[Commit]
     tasks: Sequence[TaskReport]
     fitted: Projection
+    duplicates: Duplicates
+    features: Mapping[str, str]
+    components: Mapping[str, str]
     spark: SparkFacts
 
 
@@ -46,78 +63,173 @@ class Job:
 
     spark: SparkSession
     plan: Plan
-    stage: Path
+    output: Output
     background: Executor
     watch: Stopwatch
     reporter: Reporter
 
-    def finish(self, photos: Sequence[Photo]) -> Result:
+    def finish(self, order: Order) -> Result:
         """Featurize, reduce and save; everything but the report."""
-        tables.write_table(manifest.to_table(photos), self.stage / "manifest")
-        tasks = self._featurize(photos)
-        check_tasks(tasks, len(photos), self.plan.options)
-        tables.write_table(tables.rejected_table([rejection for task in tasks for rejection in task.rejections]), self.stage / "rejected")
-        return Result(Counter(photo.label for photo in photos), tasks, self._reduce(), spark_facts(self.spark))
+        commits = self._featurize(order)
+        tasks = [*(order.extension.tasks() if order.extension else []), *tasks_of(commits)]
+        check_all(tasks, order.manifest.num_rows, self.plan.options)
+        rejections = [rejection for task in tasks for rejection in task.rejections]
+        self.output.stage.write(parquet.one_file("rejected", parquet.to_bytes(tables.rejected_table(rejections))))
+        before = self._kept("features", order)
+        new = _union(numbered("features", [file.key for file in commit.files], commit.tasks[0].partition) for commit in commits)
+        vectors = {**before, **new}
+        counting = self.background.submit(count_duplicates, tables.read_hashes(self.output.store, list(vectors.values())))
+        fitted, components = self._reduce(order, before, new)
+        return Result(order, commits, tasks, fitted, counting.result(), vectors, components, spark_facts(self.spark))
 
-    def _featurize(self, photos: Sequence[Photo]) -> list[TaskReport]:
-        spark, plan = self.spark, self.plan
-        network = features.Network(plan.backbone, plan.options.runtime, plan.weights)
-        bounds = manifest.partition_bounds(len(photos), plan.options.partitions)
-        self.reporter.say(f"{len(photos):,} photos, {len(bounds)} partitions, Spark {spark.version} on {spark.sparkContext.master}")
+    def _kept(self, table: str, order: Order) -> dict[str, str]:
+        """The files of a table that stay of the output that is extended, where they go and where they are."""
+        if not order.extension:
+            return {}
+        with self.watch("rewrite"):
+            return rewriting.without(self.spark, self.output.stage, table, order.extension.replaced)
+
+    def _featurize(self, order: Order) -> list[Commit]:
+        """Do the chunks that are not committed yet, one after the other; returns what each of all chunks gave."""
+        spark, commits = self.spark, dict(order.commits)
+        network = Network(self.plan.backbone, self.plan.options.runtime, self.plan.weights)
+        self.reporter.say(_announcement(order, spark))
         warming = self.background.submit(features.warm_up, spark, network, spark.sparkContext.defaultParallelism)
-        with self.watch("featurize"), self.reporter.counting(len(photos), make_row_counter(spark)):
-            tasks = features.featurize(spark, plan.source, network, manifest.to_table(photos), bounds, str(self.stage / "features"))
+        progress = Progress(spark, order.photos, sum(commit.photos for commit in commits.values()), len(order.chunks))
+        with self.watch("featurize"), self.reporter.counting(progress):
+            for place, chunk in enumerate(order.chunks, 1):
+                if chunk.number not in commits:
+                    progress.begin(place)
+                    commits[chunk.number] = self._commit(chunk, order, network)
+                    progress.end(chunk.photos)
+                    check_rejected(tasks_of(commits.values()), order.photos, self.plan.options)
         warming.result()
-        return tasks
+        return [commits[chunk.number] for chunk in order.chunks]
 
-    def _reduce(self) -> Projection:
-        options, stage = self.plan.options, self.stage
-        files = tables.files(stage / "features")
-        with self.watch("fit"):
-            size = self.plan.backbone.feature_size
-            fitted = reduction.fit(self.spark, files, feature_size=size, variance=options.variance, components=options.components)
-        with self.watch("transform"):
-            reduction.write_components(self.spark, files, fitted, str(stage / "components"))
+    def _commit(self, chunk: Chunk, order: Order, network: Network) -> Commit:
+        started, stage = time.perf_counter(), self.output.stage
+        key = stage.attempt(f"chunks/{chunk.number:06}")
+        photos = order.manifest.slice(chunk.start, chunk.photos)
+        bounds = [(start - chunk.start, stop - chunk.start) for start, stop in chunk.bounds]
+        with landing(self.spark, stage.store, key) as destination:
+            tasks = features.featurize(self.spark, self.plan.source, network, photos, bounds, destination)
+        commit = Commit(
+            chunk=chunk.number,
+            seconds=round(time.perf_counter() - started, 3),
+            # Spark writes a file for the first task even if it gave no row; how a run is cut into chunks is not to be seen in the output.
+            files=tuple(file for file in landed(stage.store, key) if tasks[part_number(file.key)].featurized),
+            tasks=tuple(replace(task, partition=chunk.partition + task.partition) for task in tasks),
+        )
+        stage.commit(commit)
+        return commit
+
+    def _reduce(self, order: Order, before: Mapping[str, str], new: Mapping[str, str]) -> tuple[Projection, dict[str, str]]:
+        """Fit features or keep an earlier fit, transform what it is new to, and save it; returns it, and where the components' files go.
+
+        `before` and `new` are files of features, where they go and where they are.
+        """
+        if order.extension and not order.extension.refit:
+            ratio = np.array(order.extension.base.facts["pca"]["explained_variance_ratio"])
+            fitted, files, kept = read_model(self.output.store, "model", ratio), [*new.values()], self._kept("components", order)
+        else:
+            fitted, files, kept = self._fit([*before.values(), *new.values()]), [*before.values(), *new.values()], {}
         with self.watch("model"):
-            save_model(fitted, stage / "model", spark_version=self.spark.version)
-        return fitted
+            model = model_files(fitted, spark_version=self.spark.version)
+            self.output.stage.write({f"model/{path}": content for path, content in model.items()})
+        return fitted, {**kept, **self._transform(fitted, files, kept)}
+
+    def _fit(self, files: Sequence[str]) -> Projection:
+        options, store, size = self.plan.options, self.output.store, self.plan.backbone.feature_size
+        with self.watch("fit"):
+            return reduction.fit(self.spark, store, files, feature_size=size, variance=options.variance, components=options.components)
+
+    def _transform(self, fitted: Projection, files: Sequence[str], behind: Collection[str]) -> dict[str, str]:
+        """Reduce files of features; where the components' files go, numbered on from those that they stand behind."""
+        if not files:
+            return {}
+        key = self.output.stage.attempt("reduced")
+        with self.watch("transform"), landing(self.spark, self.output.store, key) as destination:
+            reduction.write_components(self.spark, self.output.store, files, fitted, destination)
+        first = max((part_number(final) + 1 for final in behind), default=0)
+        return numbered("components", [file.key for file in landed(self.output.store, key)], first)
 
 
-def write_report(result: Result, stage: Path, plan: Plan, watch: Stopwatch) -> dict[str, Any]:
+def write_report(result: Result, output: Output, plan: Plan, watch: Stopwatch) -> dict[str, Any]:
     """Write `report.html` and `report.json`; returns the content of the latter."""
     # The page is drawn before the time it takes is known; `orchard report` draws it again with all of it.
     with watch("report"):
-        write_page(make_facts(result, plan, watch), stage, plan.source)
+        facts = make_facts(result, plan, watch)
+        rejects = [rejection for task in result.tasks for rejection in task.rejections]
+        page = draw_page(
+            facts, plan.source, output.store, list(result.components.values()), manifest=result.order.manifest, rejects=rejects
+        )
+        output.stage.write({"report.html": page})
     facts = make_facts(result, plan, watch)
-    (stage / "report.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    output.stage.write({"report.json": to_json(facts)})
     return facts
 
 
 def make_facts(result: Result, plan: Plan, watch: Stopwatch) -> dict[str, Any]:
     """The content of `report.json`, as of now."""
+    order = result.order
     return RunFacts(
-        created=plan.created,
+        created=order.run.created,
+        identity=order.run.identity,
         options=plan.options,
-        labels=result.labels,
+        labels=count_labels(order.manifest),
         tasks=result.tasks,
+        commits=result.commits,
+        resumed=len(order.commits),
+        extension=order.extension.facts(order.photos) if order.extension else None,
         backbone=plan.backbone,
-        fingerprint=plan.weights.fingerprint,
         projection=result.fitted,
+        duplicates=result.duplicates,
         seconds=watch.total(),
         spark=result.spark,
         image=os.environ.get("ORCHARD_IMAGE"),
     ).to_dict()
 
 
-def check_tasks(tasks: Sequence[TaskReport], listed: int, options: JobOptions) -> None:
-    """Raise `InputError` when no photo, or too few, could be featurized; every photo must be accounted for."""
+def count_labels(manifest: pa.Table) -> dict[str, int]:
+    """Photos of each variety, in order."""
+    return {pair["values"]: pair["counts"] for pair in manifest.column("label").value_counts().to_pylist()}
+
+
+def tasks_of(commits: Iterable[Commit]) -> list[TaskReport]:
+    """The reports of the tasks of some chunks."""
+    return [task for commit in commits for task in commit.tasks]
+
+
+def check_rejected(tasks: Sequence[TaskReport], listed: int, options: JobOptions) -> None:
+    """Raise `InputError` when more photos were rejected than is allowed of those listed."""
+    rejected = sum(len(task.rejections) for task in tasks)
+    if rejected > options.max_rejected * listed:
+        raise _too_many(tasks, listed, f", more than --max-rejected {options.max_rejected:g} allows", options)
+
+
+def check_all(tasks: Sequence[TaskReport], listed: int, options: JobOptions) -> None:
+    """Raise `InputError` when no photo could be featurized; every photo must be accounted for."""
+    featurized, rejected = sum(task.featurized for task in tasks), sum(len(task.rejections) for task in tasks)
+    if featurized + rejected != listed:
+        raise AssertionError(f"{listed} photos listed, but {featurized} featurized and {rejected} rejected")
+    if not featurized:
+        raise _too_many(tasks, listed, "", options)
+    check_rejected(tasks, listed, options)
+
+
+def _too_many(tasks: Sequence[TaskReport], listed: int, limit: str, options: JobOptions) -> InputError:
     rejections = [rejection for task in tasks for rejection in task.rejections]
-    featurized = sum(task.featurized for task in tasks)
-    if featurized + len(rejections) != listed:
-        raise AssertionError(f"{listed} photos listed, but {featurized} featurized and {len(rejections)} rejected")
-    if not rejections or (featurized and len(rejections) <= options.max_rejected * listed):
-        return
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(rejection.reason for rejection in rejections).most_common())
-    limit = f", more than --max-rejected {options.max_rejected:g} allows" if featurized else ""
     first = f"the first is {rejections[0].path} ({rejections[0].detail})"
-    raise InputError(f"--input {options.input}: {len(rejections)} of {listed} photos rejected{limit}: {reasons}; {first}")
+    return InputError(f"--input {options.input}: {len(rejections)} of {listed} photos rejected{limit}: {reasons}; {first}")
+
+
+def _announcement(order: Order, spark: SparkSession) -> str:
+    partitions = sum(len(chunk.bounds) for chunk in order.chunks)
+    chunks = f" in {len(order.chunks)} chunks" if len(order.chunks) > 1 else ""
+    done = f", {len(order.commits)} of them done already" if order.commits else ""
+    return f"{order.photos:,} photos, {partitions} partitions{chunks}{done}, Spark {spark.version} on {spark_facts(spark).master}"
+
+
+def _union(layouts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {final: now for layout in layouts for final, now in layout.items()}

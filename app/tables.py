@@ -1,45 +1,32 @@
-"""The small tables that the driver itself writes and reads, with pyarrow: the manifest, the rejects, a sample of components."""
+"""What the driver itself makes of tables, with pyarrow: the rejects, a sample of components, a few paths."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from app import columns
+from app import columns, parquet
 from app.page import Points
 from app.sources import Rejection
+from app.stores import Store
 
-
-def write_table(table: pa.Table, folder: Path) -> None:
-    """Write a table as one parquet file into a new folder, marked as Spark marks a finished one."""
-    folder.mkdir()
-    pq.write_table(table, folder / "part-00000.snappy.parquet", compression="snappy")
-    (folder / "_SUCCESS").touch()
-
-
-def files(folder: Path) -> list[str]:
-    """The files of a table, in the order in which they were numbered."""
-    return sorted(str(path) for path in folder.glob("*.parquet"))
+_REJECTION = ("path", "label", "reason", "detail")
 
 
 def rejected_table(rejections: Sequence[Rejection]) -> pa.Table:
     """The `rejected/` table: path, label, reason, detail, all string."""
-    names = ("path", "label", "reason", "detail")
-    return pa.table({name: columns.strings([getattr(rejection, name) for rejection in rejections]) for name in names})
+    return pa.table({name: columns.strings([getattr(rejection, name) for rejection in rejections]) for name in _REJECTION})
 
 
-def read_rejects(folder: Path) -> list[Rejection]:
-    """The rows of `rejected/`, as the report shows them."""
-    names = ["path", "label", "reason", "detail"]
-    return [Rejection(**row) for batch in _batches(folder, names) for row in batch.to_pylist()]
+def read_rejections(store: Store) -> list[Rejection]:
+    """The rows of `rejected/`."""
+    return [Rejection(**row) for row in parquet.read_table(store, "rejected").to_pylist()]
 
 
-def read_points(folder: Path, total: int, limit: int = 5000) -> Points:
-    """The first two components of every n-th photo in `components/`, at most `limit` of them.
+def read_points(store: Store, keys: Sequence[str], total: int, limit: int = 5000) -> Points:
+    """The first two components of every n-th photo in the files `keys` of `components/`, at most `limit` of them.
 
     `total` is the number of photos there. Where only one component was kept, the second is 0.
     """
@@ -47,7 +34,7 @@ def read_points(folder: Path, total: int, limit: int = 5000) -> Points:
     labels: list[str] = []
     rows: list[list[float]] = []
     seen = 0
-    for batch in _batches(folder, ["label", "components"]):
+    for batch in _batches(store, keys, ["label", "components"]):
         for place in range(-seen % step, batch.num_rows, step):
             labels.append(batch.column(0)[place].as_py())
             rows.append([*batch.column(1)[place].as_py()[:2], 0.0][:2])
@@ -55,15 +42,22 @@ def read_points(folder: Path, total: int, limit: int = 5000) -> Points:
     return Points(labels, np.array(rows, np.float64).reshape(-1, 2), total)
 
 
-def _batches(folder: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in files(folder):
-        yield from pq.ParquetFile(path).iter_batches(batch_size=4096, columns=names)
+def _batches(store: Store, keys: Sequence[str], names: list[str]) -> Iterator[pa.RecordBatch]:
+    for key in keys:
+        with parquet.open_file(store, key) as table:
+            yield from table.iter_batches(batch_size=4096, columns=names)
 
 
-def first_paths(folder: Path, labels: Sequence[str], limit: int) -> dict[str, list[str]]:
+def read_hashes(store: Store, keys: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Paths and hashes of the photos in the files `keys` of `features/`, batch by batch."""
+    for batch in _batches(store, keys, ["path", "sha256"]):
+        yield batch.column(0).to_pylist(), batch.column(1).to_pylist()
+
+
+def first_paths(manifest: pa.Table, labels: Sequence[str], limit: int) -> dict[str, list[str]]:
     """The first `limit` paths of each of `labels` in a manifest."""
     found: dict[str, list[str]] = {label: [] for label in labels}
-    for batch in _batches(folder, ["path", "label"]):
+    for batch in manifest.select(["path", "label"]).to_batches(max_chunksize=4096):
         for path, label in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             if label in found and len(found[label]) < limit:
                 found[label].append(path)

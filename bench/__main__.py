@@ -15,7 +15,7 @@ from typing import Any
 
 import app
 from bench import machine
-from bench.cases import MASTER, PHOTOS, ROWS, Case, all_cases, run_case
+from bench.cases import MASTER, PHOTOS, READS, ROWS, Case, all_cases, run_case
 from bench.inputs import ROOT
 from bench.measure import Result, measure
 from bench.tables import to_dict, to_markdown
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="orchard-bench-") as work:
         cases = [case for case in all_cases(Path(work), quick=arguments.quick) if _wanted(case, arguments.only)]
         results = _measure(cases, repeats, Path(work))
-    _write(output, to_dict(cases, results, targets(PHOTOS, ROWS), facts, go))
-    return int(any(result.failure for name, result in results.items() if "orchard" in name or "memory" in name))
+    _write(output, to_dict(cases, results, targets(PHOTOS, ROWS, READS), facts, go))
+    return int(any(result.failure for name, result in results.items() if any(own in name for own in ("orchard", "memory", "reads"))))
 
 
 def _parser() -> argparse.ArgumentParser:

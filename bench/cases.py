@@ -18,7 +18,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from app.backbones import MOBILENET_V2
+from app.buckets import BucketSource
 from app.java import find_java
+from app.readahead import AHEAD
 from bench import machine, memory
 from bench.inputs import ROOT, daft_python, features, last_line, peer, photos, weights
 from bench.measure import CaseError, Sample
@@ -27,6 +29,7 @@ SLOTS = 2
 MASTER = f"local[{SLOTS}]"
 PHOTOS = (50, 2940)
 ROWS = (50, 3_000, 30_000)
+READS = 600  # photos for a task that reads from afar: one by one they take a minute
 TIMEOUT = 3600  # seconds; nothing here takes a quarter of it
 Parse = Callable[[str, Path], Sample]
 
@@ -37,7 +40,7 @@ class Case:
 
     Attributes:
         what: what runs; `name` adds the size.
-        kind: cases of one kind and size take turns: "photos", "memory" or "pca".
+        kind: cases of one kind and size take turns: "photos", "memory", "pca", "reads" or "gets".
         size: photos or rows.
         command: makes the command line; may prepare things, untimed. It is given an empty folder.
         parse: reads standard output, and what the command left in that folder.
@@ -63,6 +66,8 @@ def all_cases(work: Path, *, quick: bool) -> Iterator[Case]:
         yield from _photo_cases(work, count)
     for rows in ROWS[: 1 if quick else None]:
         yield from (_pca_case(work, rows, variant) for variant in ("orchard", "stock", "stock-native"))
+    yield from _read_cases(work, PHOTOS[0] if quick else READS)
+    yield from (_get_case(work, PHOTOS[0 if quick else 1], library) for library in ("obstore", "pyarrow.fs", "boto3"))
 
 
 def _photo_cases(work: Path, count: int) -> Iterator[Case]:
@@ -95,6 +100,29 @@ def _pca_case(work: Path, rows: int, variant: str) -> Case:
         return [sys.executable, "-m", "bench.pca", variant, folder, str(k)]
 
     return Case(f"pca {variant}", "pca", rows, command, functools.partial(parse_pca, native=variant == "stock-native"))
+
+
+def _read_cases(work: Path, count: int) -> Iterator[Case]:
+    def case(what: str, latency: str, ahead: int) -> Case:
+        def command(_: Path) -> list[str]:
+            folder = photos(work, count if count in PHOTOS else PHOTOS[-1])
+            return [sys.executable, "-m", "bench.reads", folder, latency, str(count), str(ahead), weights().folder]
+
+        return Case(f"reads {what}", "reads", count, command, parse_reads)
+
+    yield case("from a folder", "folder", AHEAD.photos)
+    for latency in ("30", "100"):
+        yield case(f"{latency} ms away", latency, AHEAD.photos)
+    yield case("30 ms away one by one", "30", 1)
+
+
+def _get_case(work: Path, count: int, library: str) -> Case:
+    command = functools.partial(_get_command, work, count, library)
+    return Case(f"gets {library}", "gets", count, command, parse_reads)
+
+
+def _get_command(work: Path, count: int, library: str, _: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.gets", library, photos(work, count), str(BucketSource.readers)]
 
 
 def run_case(case: Case, work: Path) -> Sample:
@@ -172,6 +200,11 @@ def parse_pca(out: str, _: Path, *, native: bool) -> Sample:
         raise CaseError(f"the JVM used {facts['lapack']}, {'not a native one' if native else 'although it was told not to'}")
     notes = {name: facts[name] for name in ("lapack", "blas")}
     return Sample({name: value for name, value in facts.items() if name not in notes}, notes)
+
+
+def parse_reads(out: str, _: Path) -> Sample:
+    """The JSON line of `bench.reads` or `bench.gets`."""
+    return Sample(_last_json(out, "photos", "seconds", "rate", "cpu"))
 
 
 def _last_json(out: str, *needed: str) -> dict[str, Any]:

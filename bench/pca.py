@@ -42,11 +42,14 @@ def main() -> None:
 
 def orchard(folder: Path, k: int) -> dict[str, Any]:
     """Orchard's fit, in the session that a run opens."""
-    from app import reduction, tables
+    from app import parquet, reduction
     from app.session import open_session
+    from app.stores import open_store
+
+    store = open_store(str(folder))
 
     def fit() -> Any:
-        return reduction.fit(spark, tables.files(folder), feature_size=1280, components=k)
+        return reduction.fit(spark, store, parquet.files(store, ""), feature_size=1280, components=k)
 
     with open_session(MASTER, say=lambda line: print(line, file=sys.stderr)) as spark:
         first, _ = timed(fit)

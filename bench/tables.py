@@ -35,6 +35,28 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
         {"k": "k", "kept": "variance kept", "first": "first, from files", "files": "again, from files", "fit": "again, from memory"},
     ),
     (
+        "One task, near and far from its photos",
+        "Reading, decoding and forward pass in one process, no Spark. An S3 endpoint of the benchmark's own, in another process on this "
+        "machine, adds so many milliseconds to every GET. `waiting` is for photos that are not there yet; `were it alone` is the rate that "
+        "waiting and the process's own processor time allow, whatever else the machine does.",
+        "reads",
+        {
+            "rate": "photos/s",
+            "alone": "photos/s, were it alone",
+            "seconds": "seconds",
+            "waiting": "waiting",
+            "decoding": "decoding",
+            "predicting": "predicting",
+            "cpu": "CPU, ms a photo",
+        },
+    ),
+    (
+        "A GET, by library",
+        "All 2,940 photos read by 32 threads from the same endpoint with 30 ms: what a request costs the process that makes it.",
+        "gets",
+        {"cpu": "CPU, µs a GET", "rate": "GET/s"},
+    ),
+    (
         "Memory of a run of Orchard",
         "Peaks in MB (10^6 bytes), looked at every 0.1 s over the whole run. PSS counts a page shared by n processes as 1/n in each; "
         "RSS counts it whole in each. `daemon` is the process that workers are forked from.",

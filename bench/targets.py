@@ -48,8 +48,8 @@ def _median(results: Mapping[str, Result], case: str, number: str) -> float | No
     return summary.median if summary else None
 
 
-def targets(photos: tuple[int, ...], rows: tuple[int, ...]) -> Iterator[Target]:
-    """All of them, for photo sets and tables of features of these sizes."""
+def targets(photos: tuple[int, ...], rows: tuple[int, ...], reads: int) -> Iterator[Target]:
+    """All of them, for photo sets, tables of features and reads from afar of these sizes."""
     for count in photos:
         yield from _photo_targets(count)
     for number in rows:
@@ -58,6 +58,25 @@ def targets(photos: tuple[int, ...], rows: tuple[int, ...]) -> Iterator[Target]:
         worker, driver = "largest Python worker, MB (PSS)", "driver: JVM + Python, MB (PSS)"
         yield Target(worker, count, (f"memory {count}", "worker_pss"), wanted="< 400")
         yield Target(driver, count, (f"memory {count}", "driver_pss"), wanted="< 1500")
+    yield from _read_targets(reads, photos[-1])
+
+
+def _read_targets(count: int, gets: int) -> Iterator[Target]:
+    def ratio(what: str, number: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (f"reads {what} {count}", number), (f"reads from a folder {count}", number)
+
+    for latency in ("30", "100"):
+        what = f"photos/s of a task {latency} ms away / from a folder"
+        yield Target(f"{what}, were it alone", count, *ratio(f"{latency} ms away", "alone"), ">= 0.9")
+        yield Target(f"{what}, by the clock", count, *ratio(f"{latency} ms away", "rate"))
+    yield Target(
+        "photos/s of a task 30 ms away that reads one by one / from a folder, were it alone",
+        count,
+        *ratio("30 ms away one by one", "alone"),
+    )
+    for library in ("pyarrow.fs", "boto3"):
+        over, under = ((f"gets {name} {gets}", "cpu") for name in (library, "obstore"))
+        yield Target(f"processor time of a GET, {library} / obstore", gets, over, under)
 
 
 def _photo_targets(count: int) -> Iterator[Target]:

@@ -24,6 +24,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long to go on with tests that depend on chance."""
+    parser.addoption("--kills", type=int, default=4, metavar="N", help="runs to kill at random moments (default %(default)s)")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person running the tests may reach them."""

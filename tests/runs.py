@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 from pyspark.sql import SparkSession
 
 from app.console import Reporter
@@ -31,6 +34,10 @@ class Output:
     def report(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         return content
+
+    def table(self, name: str) -> pa.Table:
+        """One table, in order of its files."""
+        return pq.read_table(self.folder / name)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of one table, in order of path."""
@@ -54,10 +61,18 @@ def run_in(spark: SparkSession, **options: Any) -> Output:
     return Output(Path(job.output))
 
 
-def orchard(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def orchard(*arguments: object, timeout: float = 300, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "app", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environ)
+
+
+def cluster_environ(folder: Path) -> dict[str, str]:
+    """Variables for a run with `--master local-cluster[...]`, whose workers write below Spark's home and have a folder of their own."""
+    (folder / "spark").mkdir()
+    for part in Path(pyspark.__path__[0]).iterdir():
+        (folder / "spark" / part.name).symlink_to(part)
+    return {**os.environ, "SPARK_HOME": str(folder / "spark"), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
 
 def link_photos(folder: Path, root: Path, paths: list[str]) -> Path:

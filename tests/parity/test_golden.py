@@ -4,37 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
 from app.weights import BakedWeights
-from tests.runs import Output, link_photos, orchard, run_in
-
-FEATURES_TOLERANCE = 1e-4
-RATIO_TOLERANCE = 1e-5
-PARTITIONS = [[0, 13], [1, 13], [2, 13], [3, 11]]
-
-
-class Golden:
-    def __init__(self, shared: Path, name: str, folder: Path) -> None:
-        with np.load(shared / "golden" / f"{name}.npz") as content:
-            self.paths = [str(path) for path in content["paths"]]
-            self.features = content["features"]
-            self.ratio = content["explained_variance_ratio"]
-            self.k = int(content["k90"])
-        self.photos = link_photos(folder / name, shared / "fruits-360", self.paths)
-
-    def assert_same(self, output: Output) -> None:
-        rows = {row["path"]: row["features"] for row in output.rows("features")}
-        found = np.array([rows["/".join(path.split("/")[-2:])] for path in self.paths])
-        np.testing.assert_allclose(found, self.features, atol=FEATURES_TOLERANCE)
-        pca = output.report["pca"]
-        assert pca["k"] == self.k
-        ratio = pca["explained_variance_ratio"]
-        np.testing.assert_allclose(ratio, self.ratio[: len(ratio)], atol=RATIO_TOLERANCE)
-        np.testing.assert_allclose(self.ratio[len(ratio) :], 0, atol=RATIO_TOLERANCE)
-        assert output.matrix("components", "components").shape == (len(self.paths), self.k)
+from tests.golden import PARTITIONS, Golden
+from tests.runs import Output, orchard, run_in
 
 
 @pytest.fixture(scope="module", params=["sample50", "original20"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ from app.features import BLOCK, Network, TaskReport, TaskReports, featurize, fea
 from app.manifest import arrange, partition_bounds, to_table
 from app.pixels import decode
 from app.progress import make_row_counter
+from app.readahead import Ahead
 from app.runtimes import make_predict
-from app.sources import Photo, open_source
+from app.sources import Photo, ignore, open_source
 from app.weights import BakedWeights
 
 
@@ -70,26 +73,30 @@ def test_a_partition_without_photos_reports_zero(spark: SparkSession, network: N
     assert [report.photos for report in reports] == [1, 1, 0]
 
 
-def test_a_slice_reads_one_block_ahead_and_keeps_the_order(network: Network, drawn: Path) -> None:
+def test_a_slice_reads_ahead_and_keeps_the_order(network: Network, drawn: Path) -> None:
     content = (drawn / photos_of(drawn)[0].path).read_bytes()
     reads: list[str] = []
 
     class Recorder:
         uri = "memory"
+        readers = 8
 
-        def read(self, path: str) -> bytes:
+        def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
             reads.append(path)
+            on_retry()
             return b"" if path.endswith("7") else content
 
-    paths = [f"a/{number}" for number in range(BLOCK * 3 + 5)]
+    paths = [f"a/{number}" for number in range(BLOCK * 5 + 5)]
     report = TaskReport(0)
-    batches = featurize_slice(Recorder(), network, to_table([Photo(path, "a", 0, 0) for path in paths]), report)  # type: ignore[arg-type]
+    photos = to_table([Photo(path, "a", 0, 0) for path in paths])
+    batches = featurize_slice(Recorder(), network, photos, report, Ahead(photos=40))
     first = next(batches)
-    assert len(reads) <= 2 * BLOCK
-    rest = [path for batch in [first, *batches] for path in batch.column("path").to_pylist()]
-    assert rest == [path for path in paths if not path.endswith("7")]
-    assert reads == paths
-    assert (report.photos, report.featurized) == (len(paths), len(rest))
+    assert BLOCK < len(reads) <= BLOCK + 40
+    rest = [row for batch in [first, *batches] for row in batch.to_pylist()]
+    assert [row["path"] for row in rest] == [path for path in paths if not path.endswith("7")]
+    assert {row["sha256"] for row in rest} == {hashlib.sha256(content).hexdigest()}
+    assert sorted(reads) == sorted(paths)
+    assert (report.photos, report.featurized, report.retries) == (len(paths), len(rest), len(paths))
     assert {(rejection.path, rejection.reason) for rejection in report.rejections} == {(p, "empty") for p in paths if p.endswith("7")}
 
 

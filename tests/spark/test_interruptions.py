@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def started(photos: Path, output: Path, *more: str) -> Iterator[subprocess.Popen
         assert process.stderr
         assert "1,520 photos" in process.stderr.readline()
         deadline = time.monotonic() + 60
-        while not list(output.glob(".partial/features/_temporary/**/*.parquet")):
+        while not list(output.glob(".partial/chunks/*/_temporary/**/*.parquet")):
             assert time.monotonic() < deadline, "featurizing did not begin"
             time.sleep(0.1)
         yield process
@@ -60,6 +61,25 @@ def test_ctrl_c_says_so_and_leaves_nothing(many: Path, tmp_path: Path) -> None:
     assert "orchard: interrupted: nothing of this run was kept, an earlier output is as it was" in errors.splitlines()
     assert not (tmp_path / "out").exists()
     wait_until_gone(family)
+
+
+def test_ctrl_c_keeps_what_is_committed(many: Path, tmp_path: Path) -> None:
+    cut = ("--partitions", "16", "--chunk", "190")
+    with started(many, tmp_path / "out", *cut) as process:
+        while not list(tmp_path.glob("out/.partial/chunks/*.json")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (said,) = re.findall(r"^orchard: interrupted: (\d) of 8 chunks are kept: continue with --resume, an earlier", errors, re.MULTILINE)
+    refused = orchard("run", "--input", many, "--output", tmp_path / "out", *cut)
+    assert refused.returncode == 1
+    assert f"holds {said} of 8 chunks of an unfinished run" in refused.stderr
+    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *cut)
+    assert done.returncode == 0, done.stderr
+    assert f"1,520 photos, 16 partitions in 8 chunks, {said} of them done already" in done.stderr
+    assert f"{said} of 8 chunks were done before" in done.stdout
 
 
 def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(many: Path, tmp_path: Path) -> None:
@@ -90,9 +110,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk_is_one_line(many: Path, small_disk: Path) -> None:
-    done = orchard("run", "--input", many, "--output", small_disk / "out", "--master", "local[2]")
+@pytest.mark.parametrize("cut", [(), ("--partitions", "16", "--chunk", "190")], ids=["one chunk", "eight chunks"])
+def test_a_full_disk_is_one_line_and_no_end(many: Path, small_disk: Path, cut: tuple[str, ...]) -> None:
+    command = ("run", "--input", many, "--output", small_disk / "out", "--master", "local[2]", *cut)
+    done = orchard(*command)
     assert done.returncode == 1
     assert "orchard: error: Spark stopped: No space left on device: a disk is full" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert list(small_disk.iterdir()) == []
+    kept = len(list(small_disk.glob("out/.partial/chunks/*.json")))
+    if not cut:
+        assert list(small_disk.iterdir()) == []
+        return
+    assert kept >= 1
+    assert done.stderr.splitlines()[-1].endswith(f"; {kept} of 8 chunks are kept: continue with --resume")
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    done = orchard(*command, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert Output(small_disk / "out").report["chunks"] == {"total": 8, "resumed": kept}
+    assert len(Output(small_disk / "out").rows("components")) == 1520

@@ -14,12 +14,14 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
 
-from app import columns, reduction, tables
+from app import columns, reduction
 from app.errors import InputError
-from app.model import save_model
-from app.projection import fix_signs
+from app.model import model_files, read_model
+from app.projection import Projection, fix_signs
+from app.stores import open_store
 
 TOLERANCE = 1e-6
+EVERYWHERE = open_store("/")  # so that the keys of files are their paths
 
 
 def files_of(folder: Path, values: np.ndarray, files: int) -> list[str]:
@@ -36,7 +38,13 @@ def files_of(folder: Path, values: np.ndarray, files: int) -> list[str]:
             }
         )
         pq.write_table(table, folder / f"part-{number:05}.parquet")
-    return tables.files(folder)
+    return sorted(str(path) for path in folder.glob("*.parquet"))
+
+
+def save_model(fitted: Projection, folder: Path, *, spark_version: str) -> None:
+    for path, content in model_files(fitted, spark_version=spark_version).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
 
 
 def draw(rows: int, features: int, far: float = 0.0) -> np.ndarray:
@@ -50,7 +58,7 @@ def draw(rows: int, features: int, far: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("far", [0.0, 1000.0])
 def test_fit_is_stock_pyspark_ml(spark: SparkSession, shape: tuple[int, int], far: float, tmp_path: Path) -> None:
     files = files_of(tmp_path / "features", draw(*shape, far), 3)
-    fitted = reduction.fit(spark, files, feature_size=shape[1], variance=0.9)
+    fitted = reduction.fit(spark, EVERYWHERE, files, feature_size=shape[1], variance=0.9)
     vectors = spark.read.parquet(*files).select(array_to_vector(col("features")).alias("v"))
     scaler = StandardScaler(inputCol="v", outputCol="s", withMean=True, withStd=True).fit(vectors)
     pca = PCA(k=fitted.k, inputCol="s", outputCol="p").fit(scaler.transform(vectors))
@@ -62,21 +70,21 @@ def test_fit_is_stock_pyspark_ml(spark: SparkSession, shape: tuple[int, int], fa
 
 @pytest.mark.parametrize("files", [2, 7, 80])
 def test_files_do_not_change_the_fit(spark: SparkSession, files: int, tmp_path: Path) -> None:
-    one = reduction.fit(spark, files_of(tmp_path / "one", draw(60, 20), 1), feature_size=20)
-    many = reduction.fit(spark, files_of(tmp_path / "many", draw(60, 20), files), feature_size=20)
+    one = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "one", draw(60, 20), 1), feature_size=20)
+    many = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "many", draw(60, 20), files), feature_size=20)
     np.testing.assert_allclose(many.loadings, one.loadings, atol=1e-9)
 
 
 def test_no_rows_at_all(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="got 0"):
-        reduction.fit(spark, files_of(tmp_path / "none", draw(3, 5)[:0], 1), feature_size=5)
+        reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "none", draw(3, 5)[:0], 1), feature_size=5)
 
 
 def test_saved_model_is_stock_and_gives_the_same_components(spark: SparkSession, tmp_path: Path) -> None:
     files = files_of(tmp_path / "features", draw(50, 30), 2)
-    fitted = reduction.fit(spark, files, feature_size=30, components=6)
+    fitted = reduction.fit(spark, EVERYWHERE, files, feature_size=30, components=6)
     save_model(fitted, tmp_path / "model", spark_version=spark.version)
-    reduction.write_components(spark, files, fitted, str(tmp_path / "components"))
+    reduction.write_components(spark, EVERYWHERE, files, fitted, str(tmp_path / "components"))
     model = PipelineModel.load(str(tmp_path / "model"))
     stock = model.transform(spark.read.parquet(*files).select("path", array_to_vector(col("features")).alias("features"))).collect()
     ours = {row.path: row.components for row in spark.read.parquet(str(tmp_path / "components")).collect()}
@@ -85,7 +93,7 @@ def test_saved_model_is_stock_and_gives_the_same_components(spark: SparkSession,
 
 
 def test_saved_model_is_what_spark_itself_saves(spark: SparkSession, tmp_path: Path) -> None:
-    fitted = reduction.fit(spark, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
+    fitted = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
     save_model(fitted, tmp_path / "ours", spark_version=spark.version)
     ours = PipelineModel.load(str(tmp_path / "ours"))
     scaler, pca = cast(StandardScalerModel, ours.stages[0]), cast(PCAModel, ours.stages[1])
@@ -106,7 +114,7 @@ def test_saved_model_is_what_spark_itself_saves(spark: SparkSession, tmp_path: P
 
 
 def test_saved_model_of_equal_fits_is_equal_to_the_byte(spark: SparkSession, tmp_path: Path) -> None:
-    fitted = reduction.fit(spark, files_of(tmp_path / "features", draw(20, 10), 1), feature_size=10)
+    fitted = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(20, 10), 1), feature_size=10)
     for name in ("one", "two"):
         save_model(fitted, tmp_path / name, spark_version="3.5.6")
     one, two = (
@@ -117,6 +125,14 @@ def test_saved_model_of_equal_fits_is_equal_to_the_byte(spark: SparkSession, tmp
     assert len(one) == 10
 
 
+def test_a_saved_model_is_read_back_whole(spark: SparkSession, tmp_path: Path) -> None:
+    fitted = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
+    save_model(fitted, tmp_path / "model", spark_version="3.5.6")
+    again = read_model(open_store(str(tmp_path)), "model", fitted.explained_variance_ratio)
+    for name in ("mean", "std", "loadings", "explained_variance_ratio"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(fitted, name))
+
+
 def test_a_vector_of_another_length_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(Py4JJavaError, match="expected 9 rows of 6 features, got 45 numbers"):
-        reduction.fit(spark, files_of(tmp_path / "features", draw(9, 5), 1), feature_size=6)
+        reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(9, 5), 1), feature_size=6)

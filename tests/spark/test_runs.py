@@ -65,7 +65,7 @@ def make_orchard_of_troubles(folder: Path, drawn: Path) -> tuple[set[str], dict[
         (folder / path).write_bytes(content)
     (folder / "Bad" / "dangling.jpg").symlink_to("nowhere")
     (folder / "Bad" / "notes.txt").write_text("not listed")
-    return set(good), {**{path: reason for path, (_, reason) in bad.items()}, "Bad/dangling.jpg": "unreadable"}
+    return set(good), {**{path: reason for path, (_, reason) in bad.items()}, "Bad/dangling.jpg": "gone"}
 
 
 def test_every_photo_is_featurized_or_rejected(spark: SparkSession, drawn: Path, tmp_path: Path) -> None:

@@ -7,8 +7,24 @@ import sys
 
 import pytest
 
-ENGINES = {"pyspark", "tensorflow", "ai_edge_litert", "boto3", "docker", "pandas", "matplotlib"}
-CORE = ["backbones", "columns", "errors", "manifest", "moments", "options", "pixels", "projection", "runtimes", "sources", "weights"]
+ENGINES = {"pyspark", "tensorflow", "ai_edge_litert", "boto3", "botocore", "obstore", "docker", "pandas", "matplotlib"}
+CORE = [
+    "backbones",
+    "chunks",
+    "columns",
+    "errors",
+    "manifest",
+    "moments",
+    "objects",
+    "options",
+    "pixels",
+    "projection",
+    "readahead",
+    "runtimes",
+    "sources",
+    "stores",
+    "weights",
+]
 
 
 def modules_after(statement: str) -> set[str]:
@@ -30,10 +46,17 @@ def test_options_and_errors_need_the_standard_library_only() -> None:
 
 def test_the_job_imports_neither_the_bake_nor_the_launchers() -> None:
     modules = modules_after("import app.__main__, app.pipeline")
-    assert not {"image", "deploy", "tensorflow", "boto3", "docker", "pandas", "matplotlib"} & modules
+    assert not {"image", "deploy", "tensorflow", "boto3", "botocore", "obstore", "docker", "pandas", "matplotlib"} & modules
 
 
 def test_a_worker_needs_neither_tensorflow_nor_pandas() -> None:
     modules = modules_after("import app.worker_daemon")
     assert "ai_edge_litert.interpreter" in modules
-    assert not {"tensorflow", "pandas", "matplotlib"} & modules
+    assert not {"tensorflow", "pandas", "matplotlib", "botocore", "obstore"} & modules
+
+
+def test_a_run_on_folders_loads_nothing_of_object_storage() -> None:
+    modules = modules_after(
+        "import app.sources as s, app.stores as t; list(s.open_source('docs').photos()); t.open_store('docs').exists('x')"
+    )
+    assert not {"app.buckets", "botocore", "obstore"} & modules

@@ -100,7 +100,12 @@ def test_orchards_report() -> None:
     assert numbers["warm_rate"] == pytest.approx(60 / (1.0 / 2))  # one second of work over two slots
 
 
-@pytest.mark.parametrize("parse", [cases.parse_limit, cases.parse_notebook, cases.parse_daft, cases.parse_orchard])
+def test_a_task_far_from_its_photos() -> None:
+    line = {"photos": 50, "seconds": 2.0, "rate": 25.0, "cpu": 6.0, "waiting": 0.1}
+    assert cases.parse_reads(f"Loading\n{json.dumps(line)}\n", NOWHERE).numbers == line
+
+
+@pytest.mark.parametrize("parse", [cases.parse_reads, cases.parse_limit, cases.parse_notebook, cases.parse_daft, cases.parse_orchard])
 @pytest.mark.parametrize("out", ["", "Killed\n", "[1]", '{"other": 1}'])
 def test_other_output_is_a_reason(parse: cases.Parse, out: str, tmp_path: Path) -> None:
     with pytest.raises(CaseError):
@@ -139,10 +144,10 @@ def test_a_failed_command_is_quoted(tmp_path: Path) -> None:
 
 def test_every_target_names_cases_that_there_are(tmp_path: Path) -> None:
     names = [case.name for case in all_cases(tmp_path, quick=False)]
-    assert len(set(names)) == len(names) == 19
-    used = {place[0] for target in targets(cases.PHOTOS, cases.ROWS) for place in (target.over, target.under) if place}
+    assert len(set(names)) == len(names) == 26
+    used = {place[0] for target in targets(cases.PHOTOS, cases.ROWS, cases.READS) for place in (target.over, target.under) if place}
     assert used == set(names)
-    assert [case.size for case in all_cases(tmp_path, quick=True)] == [50] * 8
+    assert [case.size for case in all_cases(tmp_path, quick=True)] == [50] * 15
 
 
 @pytest.mark.parametrize(("wanted", "met"), [(">= 4", True), (">= 4.1", False), ("<= 4", True), ("< 4", False), ("", None)])

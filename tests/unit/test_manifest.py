@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.manifest import arrange, natural_key, partition_bounds, to_table
+from app.manifest import arrange, compare, natural_key, partition_bounds, to_table
 from app.sources import Photo
 
 
@@ -67,3 +67,22 @@ def test_table_keeps_names_of_every_kind() -> None:
     assert table.column("label").to_pylist() == ["Äpfel ñ", "a b"]
     assert table.schema.field("modified").type.tz == "UTC"
     table.validate(full=True)
+
+
+PHOTOS = st.dictionaries(st.sampled_from([f"a/{number}.jpg" for number in range(12)]), st.tuples(st.integers(0, 3), st.integers(0, 3)))
+
+
+@given(PHOTOS, PHOTOS)
+def test_a_comparison_finds_every_difference(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> None:
+    earlier, later = ([Photo(path, "a", *stamp) for path, stamp in photos.items()] for photos in (before, now))
+    changes = compare(to_table(earlier), later)
+    assert [photo.path for photo in changes.added] == [path for path in now if path not in before]
+    assert [photo.path for photo in changes.modified] == [path for path in now if path in before and before[path] != now[path]]
+    assert changes.removed == [path for path in before if path not in now]
+    assert (changes.first() is None) == (before == now)
+
+
+def test_a_comparison_in_words() -> None:
+    earlier, later = [photo("a/1.jpg"), photo("a/2.jpg")], [Photo("a/1.jpg", "a", 9, 0), photo("a/3.jpg")]
+    assert compare(to_table(earlier), later).first() == "1 added, 1 modified, 1 removed; the first is a/3.jpg"
+    assert compare(to_table(earlier), earlier[:1]).first() == "1 removed; the first is a/2.jpg"

@@ -3,29 +3,67 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.errors import OutputError, UsageError
-from app.output import PARTS, open_output
+from app.features import TaskReport
+from app.ledger import Commit, RunRecord
+from app.options import JobOptions
+from app.output import Output, check_output, open_output
+from app.publication import PARTS
+from app.stage import sha256
+from app.stores import Stored
+
+# Tables whose files are named by the layout; the run itself writes the other parts.
+TABLES = ("features", "components")
 
 
-def write(output: Path, mark: str, *, overwrite: bool = False, parts: tuple[str, ...] = PARTS) -> None:
-    with open_output(str(output), input_uri="nowhere", overwrite=overwrite) as stage:
-        for part in parts:
-            if "." in part:
-                (stage / part).write_text(mark)
-            else:
-                (stage / part).mkdir()
-                (stage / part / "data").write_text(mark)
+def options(output: Path, **more: object) -> JobOptions:
+    return JobOptions(**{"input": "nowhere", "output": str(output), **more})  # type: ignore[arg-type]
 
 
-def fail_midway(output: Path, error: Exception, *, overwrite: bool = False) -> None:
-    with open_output(str(output), input_uri="nowhere", overwrite=overwrite) as stage:
-        (stage / "features").mkdir()
-        (stage / "report.json").write_text("half")
-        raise error
+def record(chunks: int) -> RunRecord:
+    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks)
+
+
+def write(output: Path, mark: str, **more: object) -> None:
+    with open_output(options(output, **more)) as opened:
+        opened.begin(record(1), b"listing")
+        opened.publish(stage_everything(opened, mark))
+
+
+def stage_everything(opened: Output, mark: str) -> dict[str, str]:
+    opened.stage.write({part if "." in part else f"{part}/data": mark.encode() for part in PARTS if part not in TABLES})
+    for table in TABLES:
+        opened.store.write(f".partial/made-{table}/part", mark.encode())
+    return {f"{table}/data": f".partial/made-{table}/part" for table in TABLES}
+
+
+def commit(opened: Output, chunk: int) -> Commit:
+    """Featurize nothing, but leave what a chunk leaves."""
+    key = f"{opened.stage.attempt(f'chunks/{chunk:06}')}/part-00000.parquet"
+    opened.store.write(key, b"x" * (chunk + 1))
+    done = Commit(chunk=chunk, seconds=1.0, files=(Stored(key, chunk + 1),), tasks=(TaskReport(chunk, 5, 5),))
+    opened.stage.commit(done)
+    return done
+
+
+def break_off(output: Path, error: BaseException, chunks: int, committed: int, **more: object) -> None:
+    """A run that has committed some of its chunks, and then fails."""
+
+    def run() -> None:
+        with open_output(options(output, **more)) as opened:
+            opened.begin(record(chunks), b"listing")
+            for chunk in range(committed):
+                commit(opened, chunk)
+            opened.store.write(f"{opened.stage.attempt('chunks/000099')}/half", b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        run()
 
 
 def content(output: Path) -> dict[str, str]:
@@ -33,30 +71,37 @@ def content(output: Path) -> dict[str, str]:
 
 
 def whole(mark: str) -> dict[str, str]:
-    return {(part if "." in part else f"{part}/data"): mark for part in sorted(PARTS)}
+    files = {(part if "." in part else f"{part}/data"): mark for part in sorted(PARTS)}
+    frozen = {"manifest/part-00000.snappy.parquet": "listing", "manifest/_SUCCESS": ""}
+    return files | frozen | {f"{table}/_SUCCESS": "" for table in TABLES}
 
 
 def test_parts_appear_together_at_the_end(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    with open_output(str(out), input_uri="nowhere", overwrite=False) as stage:
-        (stage / "report.json").write_text("new")
-        assert [path.name for path in out.iterdir()] == [".partial"]
-    assert content(out) == {"report.json": "new"}
+    with open_output(options(out)) as opened:
+        opened.begin(record(1), b"listing")
+        layout = stage_everything(opened, "new")
+        assert sorted(path.name for path in out.iterdir()) == [".lock", ".partial"]
+        opened.publish(layout)
+        assert ".partial" not in [path.name for path in out.iterdir()]
+    assert content(out) == whole("new")
 
 
-def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        fail_midway(tmp_path / "out", ZeroDivisionError())
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("there", [False, True], ids=["no folder before", "an empty folder before"])
+def test_a_failed_run_of_one_chunk_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    break_off(out, ZeroDivisionError(), chunks=1, committed=1)
+    assert [*tmp_path.rglob("*")] == ([out] if there else [])
 
 
 def test_an_earlier_output_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out, "old")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match=r"already holds an output: .* --overwrite"):
         write(out, "new")
-    with pytest.raises(FileExistsError):
-        fail_midway(out, FileExistsError("something else"), overwrite=True)
+    break_off(out, FileExistsError("something else"), chunks=1, committed=1, overwrite=True)
     assert content(out) == whole("old")
     write(out, "new", overwrite=True)
     assert content(out) == whole("new")
@@ -64,46 +109,122 @@ def test_an_earlier_output_is_replaced_whole_or_not_at_all(tmp_path: Path) -> No
 
 def test_somebody_elses_files_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    for overwrite in (False, True):
+    for more in ({}, {"overwrite": True}, {"resume": True}, {"since_last": True}):
         with pytest.raises(OutputError, match="no output of Orchard"):
-            write(tmp_path, "new", overwrite=overwrite)
+            write(tmp_path, "new", **more)
     assert content(tmp_path) == {"thesis.tex": "years of work"}
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+def test_what_a_killed_run_left_uncommitted_is_cleared(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out, "old")
-    (out / ".partial" / "features").mkdir(parents=True)
-    (out / ".partial" / "features" / "half").write_text("half")
+    (out / ".partial" / "chunks" / "000000-ab" / "_temporary").mkdir(parents=True)
+    (out / ".partial" / "chunks" / "000000-ab" / "_temporary" / "half").write_text("half")
     (out / ".partial" / "report.json").write_text("half")
     write(out, "new", overwrite=True)
     assert content(out) == whole("new")
 
 
-@pytest.mark.parametrize("moved", range(2 * len(PARTS) + 1))
+@pytest.mark.parametrize("error", [ZeroDivisionError(), KeyboardInterrupt()])
+def test_committed_chunks_are_kept_and_said(tmp_path: Path, error: BaseException) -> None:
+    out = tmp_path / "out"
+    break_off(out, error, chunks=3, committed=2)
+    assert error.__notes__ == ["2 of 3 chunks are kept: continue with --resume"]
+    kept = content(out)
+    assert sorted(path.split("-")[0] for path in kept) == [
+        ".partial/chunks/000000", ".partial/chunks/000000.json", ".partial/chunks/000001", ".partial/chunks/000001.json",
+        ".partial/manifest/_SUCCESS", ".partial/manifest/part", ".partial/run.json",
+    ]  # fmt: skip
+    with pytest.raises(OutputError, match=r"holds 2 of 3 chunks of an unfinished run: continue it with --resume, or start again with --ov"):
+        write(out, "new")
+    assert content(out) == kept
+    with open_output(options(out, resume=True)) as opened:
+        assert opened.unfinished
+        assert opened.unfinished.run == record(3)
+        assert [opened.unfinished.commits[number].photos for number in (0, 1)] == [5, 5]
+        opened.go_on(opened.unfinished)
+        commit(opened, 2)
+        opened.publish(stage_everything(opened, "new"))
+    assert content(out) == whole("new")
+
+
+def test_nothing_is_touched_before_a_run_begins(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    break_off(out, KeyboardInterrupt(), chunks=3, committed=2)
+    kept, error = content(out), ZeroDivisionError()
+    for more in ({"overwrite": True}, {"resume": True}):
+        with pytest.raises(ZeroDivisionError), open_output(options(out, **more)):
+            raise error
+    assert content(out) == kept
+    assert not hasattr(error, "__notes__")
+    write(out, "new", overwrite=True)
+    assert content(out) == whole("new")
+
+
+def test_a_chunk_whose_files_are_not_whole_does_not_count(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    break_off(out, KeyboardInterrupt(), chunks=4, committed=3)
+    first, second = sorted((out / ".partial" / "chunks").glob("*/part-00000.parquet"))[:2]
+    first.write_bytes(b"")
+    second.unlink()
+    found = check_output(options(out, resume=True)).unfinished
+    assert found
+    assert list(found.commits) == [2]
+
+
+def test_what_another_version_left_is_not_taken_for_our_own(tmp_path: Path) -> None:
+    (tmp_path / ".partial").mkdir()
+    for strange in ('{"schema": 99}', "[]", "half a lin"):
+        (tmp_path / ".partial" / "run.json").write_text(strange)
+        with pytest.raises(OutputError, match="another version of Orchard began a run there: start again with --overwrite"):
+            write(tmp_path, "new")
+    write(tmp_path, "new", overwrite=True)
+    assert content(tmp_path) == whole("new")
+
+
+@pytest.mark.parametrize("moved", range(2 * len(PARTS) + 2))
 def test_a_kill_between_any_two_moves_is_finished_by_the_next_run(tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     write(out, "old")
-    rename, renames = os.rename, iter(range(moved + 1))
+    rename, renames = os.rename, iter(range(moved))
 
     def rename_until_killed(source: Path, target: Path) -> None:
         if next(renames, None) is None:
-            raise KeyboardInterrupt
+            raise SystemExit
         rename(source, target)
 
-    monkeypatch.setattr(os, "rename", rename_until_killed)
-    with pytest.raises(KeyboardInterrupt) if moved < 2 * len(PARTS) else pytest.MonkeyPatch.context():
-        write(out, "new", overwrite=True)
-    monkeypatch.undo()
+    with open_output(options(out, overwrite=True)) as opened:
+        opened.begin(record(1), b"listing")
+        layout = stage_everything(opened, "new")
+        monkeypatch.setattr(os, "rename", rename_until_killed)
+        with pytest.raises(SystemExit) if moved < 2 * len(PARTS) + 1 else pytest.MonkeyPatch.context():
+            opened.publish(layout)
+        monkeypatch.undo()
     with pytest.raises(OutputError, match="already holds an output"):
         write(out, "newer")
-    assert content(out) == whole("new")
+    if moved:
+        assert content(out) == whole("new")
+    else:  # killed before the one rename that counts: all of the old output, and the new one to go on with
+        assert {path: mark for path, mark in content(out).items() if not path.startswith(".partial")} == whole("old")
+
+
+def test_files_are_copied_where_the_file_system_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with open_output(options(tmp_path / "out")) as opened:
+        opened.begin(record(1), b"listing")
+        layout = stage_everything(opened, "new")
+        monkeypatch.setattr(os, "link", refuse)
+        opened.publish(layout)
+    assert content(tmp_path / "out") == whole("new")
 
 
 HOLD = """
 import sys, time
+from app.options import JobOptions
 from app.output import open_output
-with open_output(sys.argv[1], input_uri="nowhere", overwrite=False):
+with open_output(JobOptions(input="nowhere", output=sys.argv[1])):
     print("writing", flush=True)
     time.sleep(60)
 """
@@ -114,8 +235,9 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
         try:
             assert other.stdout
             assert other.stdout.readline() == "writing\n"
-            with pytest.raises(OutputError, match="another run is writing there"):
-                write(tmp_path / "out", "new")
+            for more in ({}, {"overwrite": True}, {"resume": True}):
+                with pytest.raises(OutputError, match="another run is writing there"):
+                    write(tmp_path / "out", "new", **more)
         finally:
             other.kill()
     write(tmp_path / "out", "new")
@@ -124,14 +246,14 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["", "out", "a/b/out"])
 def test_the_input_is_refused_as_a_place_for_output(tmp_path: Path, place: str) -> None:
-    with pytest.raises(UsageError, match="never written to"), open_output(str(tmp_path / place), input_uri=str(tmp_path), overwrite=True):
-        pass
+    wanted = replace(options(tmp_path / place, overwrite=True), input=str(tmp_path))
     (tmp_path / "link").symlink_to(tmp_path)
-    with (
-        pytest.raises(UsageError, match="never written to"),
-        open_output(str(tmp_path / "link" / "x"), input_uri=str(tmp_path), overwrite=True),
-    ):
-        pass
+    for output in (wanted.output, str(tmp_path / "link" / "x")):
+        with pytest.raises(UsageError, match="never written to"), open_output(replace(wanted, output=output)):
+            pass
+        with pytest.raises(UsageError, match="never written to"):
+            check_output(replace(wanted, output=output))
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
@@ -139,4 +261,4 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"--output .*: Not a directory"):
         write(tmp_path / "file" / "out", "new")
     with pytest.raises(UsageError, match="no writer for gopher://"):
-        write(Path("gopher://hole"), "new") if False else open_output("gopher://hole", input_uri="x", overwrite=False).__enter__()
+        check_output(JobOptions(input="x", output="gopher://hole"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError, PhotoError, UsageError
-from app.sources import LocalSource, Photo, open_source
+from app.sources import LocalSource, Photo, PhotoSource, open_source
 
 NAMES = ["a b.jpg", "100%.JPG", "#1.png", "?x=1&y.jpeg", "né à.webp", "🍎.bmp", "plus+.tif", "'quote\".gif"]
 
@@ -61,7 +61,35 @@ def test_a_dangling_link_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["gone.jpg"]
     with pytest.raises(PhotoError) as raised:
         open_source(str(tmp_path)).read("gone.jpg")
-    assert raised.value.reason == "unreadable"
+    assert raised.value.reason == "gone"
+
+
+def test_what_is_no_longer_as_listed_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "0.jpg", b"123")
+    source = open_source(str(tmp_path))
+    (photo,) = source.photos()
+    assert source.read("0.jpg", listed=photo) == b"123"
+    os.utime(tmp_path / "0.jpg", ns=(0, 1))
+    assert refusal(source, photo) == "changed"
+    make(tmp_path / "0.jpg", b"1234")
+    assert refusal(source, photo) == "changed"
+    assert source.read("0.jpg") == b"1234"
+
+
+def test_a_file_of_2_gb_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "0.jpg").open("wb") as sparse:
+        sparse.truncate(2 << 30)
+    source = open_source(str(tmp_path))
+    (photo,) = source.photos()
+    assert refusal(source, photo) == "too_large"
+    (tmp_path / "0.jpg").unlink()  # its listed size is enough to know
+    assert refusal(source, photo) == "too_large"
+
+
+def refusal(source: PhotoSource, photo: Photo) -> str:
+    with pytest.raises(PhotoError) as raised:
+        source.read(photo.path, listed=photo)
+    return raised.value.reason
 
 
 def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
