@@ -1,0 +1,8 @@
+"""What spark-submit starts in the container image: `orchard run` with the arguments it was given."""
+
+import sys
+
+from app.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[1:]]))

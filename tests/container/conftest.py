@@ -1,0 +1,67 @@
+"""Fixtures of the container tests: a real engine, the stand-in base, and the image of this tree built on it by `orchard-deploy`.
+
+Amazon's base image cannot be had everywhere, so a stand-in takes its place: upstream Spark 3.5.6 laid out as EMR lays it out, on Debian.
+It proves the Dockerfile and the job, not Amazon's own system.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import ROOT
+
+STAND_IN = "orchard-stand-in:emr-7.13.0"
+DEBIAN = "orchard-stand-in-debian:bookworm"
+# The one of Debian's docker.io, where a newer client without its buildx plugin comes first on the PATH.
+CLI = "/usr/bin/docker"
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """Where the engine answers. Without one the tests skip; in CI, where `.ci/run` has started one, they fail."""
+    try:
+        subprocess.run([CLI, "info"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        reason = f"no Docker engine answers to {CLI} ({exc}): tests/container/engine.sh starts one"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return os.environ.get("DOCKER_HOST", "")
+
+
+@pytest.fixture(scope="session")
+def stand_in(engine: str) -> str:
+    """The name of the stand-in for Amazon's base image."""
+    script = ROOT / "tests" / "container" / "stand_in" / "build.sh"
+    subprocess.run([script, STAND_IN], env={**os.environ, "PYTHON": sys.executable}, check=True, timeout=1200)
+    return STAND_IN
+
+
+@pytest.fixture(scope="session")
+def small_image(stand_in: str) -> str:
+    """The name of an image that is not Orchard's."""
+    return DEBIAN
+
+
+@pytest.fixture(scope="session")
+def stand_in_spec(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's specification, but for the base image."""
+    content = json.loads((ROOT / "emr-serverless.json").read_text(encoding="utf-8"))
+    content["image"]["base"] = stand_in
+    path = tmp_path_factory.mktemp("spec") / "emr-serverless.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def image(stand_in_spec: Path) -> str:
+    """The name of this tree's image, built from the unchanged Dockerfile."""
+    command = [sys.executable, "-m", "deploy", "build", "--spec", str(stand_in_spec), "--docker", CLI]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3000)
+    return done.stdout.strip()

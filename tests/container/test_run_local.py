@@ -1,0 +1,112 @@
+"""`orchard-deploy run-local` and `build` with the real engine and the real image."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.docker_engine import DockerEngine
+from tests.deploy.conftest import ROOT
+from tests.golden import PARTITIONS, Golden
+from tests.runs import Output
+
+
+def orchard_deploy(*arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The last thing said; spark-submit puts the job's standard error on its standard output."""
+    said = (done.stdout + done.stderr).strip()
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    """The reference photos as plain files: a container does not see where links lead."""
+    return Golden(shared, "sample50", tmp_path_factory.mktemp("golden"), copies=True)
+
+
+def test_the_reference_experiment(image: str, golden: Golden, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    done = orchard_deploy("run-local", "--image", image, "--input", golden.photos, "--output", out)
+    assert done.returncode == 0, done.stderr
+    output = Output(out)
+    golden.assert_same(output)
+    report = output.report
+    assert report["partitions"] == PARTITIONS
+    assert report["spark"]["master"] == "local[4]"
+    assert "50 listed = 50 featurized + 0 rejected" in done.stdout
+    assert {path.stat().st_uid for path in out.rglob("*")} == {os.getuid()}
+    assert {path.stat().st_gid for path in out.rglob("*")} == {os.getgid()}
+
+
+def test_without_photos_the_job_says_so_and_its_exit_code_comes_through(image: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = orchard_deploy("run-local", "--image", image, "--input", tmp_path / "empty", "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "no photos in it" in last_line(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_an_input_folder_nothing_is_started(image: str, tmp_path: Path) -> None:
+    done = orchard_deploy("run-local", "--image", image, "--input", tmp_path / "none", "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert "no such folder" in last_line(done)
+
+
+def test_an_output_that_cannot_be_written(image: str, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "choose a place that you can write to" in last_line(done)
+
+
+def test_too_little_memory_is_told_with_the_limit(image: str, drawn: Path, tmp_path: Path) -> None:
+    done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", tmp_path / "out", "--memory", "300m")
+    assert done.returncode not in (0, 2)
+    assert "out of memory: it needs more than --memory 300m" in last_line(done)
+
+
+def test_an_image_that_is_not_there_or_not_orchards(image: str, small_image: str, drawn: Path, tmp_path: Path) -> None:
+    for name, text in (("orchard:none", "no such image here"), (small_image, "not an image of Orchard")):
+        done = orchard_deploy("run-local", "--image", name, "--input", drawn, "--output", tmp_path / "out")
+        assert done.returncode == 1
+        assert text in last_line(done)
+
+
+def test_ctrl_c_stops_the_container(image: str, drawn: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy", "run-local", "--image", image, "--input", str(drawn), "--output", str(tmp_path / "out")]
+    before = set(DockerEngine().running_containers())
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not set(DockerEngine().running_containers()) - before and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "stopping the container" in errors
+    assert set(DockerEngine().running_containers()) == before
+
+
+def test_no_engine_is_told_in_one_line(tmp_path: Path, drawn: Path) -> None:
+    environ = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nothing"}
+    command = [sys.executable, "-m", "deploy", "run-local", "--image", "x", "--input", str(drawn), "--output", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "DOCKER_HOST" in last_line(done)
+
+
+def test_an_image_that_is_there_is_not_built_again(image: str, stand_in_spec: Path) -> None:
+    done = orchard_deploy("build", "--spec", stand_in_spec)
+    assert done.stdout.strip() == image
+    assert f"{image} is there already" in done.stderr
