@@ -1,0 +1,58 @@
+"""The `orchard-deploy` command. The only place of the launchers that prints errors and chooses exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app import __version__
+from app.errors import OrchardError
+from deploy import aws_commands, image_commands, local_command, rehearse_command, run_commands
+from deploy.errors import DeployError
+from deploy.spec import SPEC_FILE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted; of `run-local`, the job's own."""
+    parser = _parser()
+    arguments, extra = _split(sys.argv[1:] if argv is None else list(argv))
+    parsed = parser.parse_args(arguments)
+    parsed.extra = extra
+    try:
+        return int(parsed.command(parsed))
+    except (DeployError, OrchardError) as error:
+        print(f"orchard-deploy: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("orchard-deploy: interrupted", file=sys.stderr)
+        return 130
+
+
+def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What stands before `--` is for this command, what stands behind it is for the job."""
+    if "--" not in argv:
+        return argv, ()
+    place = argv.index("--")
+    return argv[:place], tuple(argv[place + 1 :])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="orchard-deploy", description="Orchard's image, and the places it runs in.")
+    parser.add_argument("--version", action="version", version=f"orchard-deploy {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (image_commands, local_command, aws_commands, run_commands, rehearse_command):
+        module.add_to(commands, [_common()])
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--spec", type=Path, default=Path(SPEC_FILE), metavar="FILE", help="job specification (default %(default)s)")
+    parser.add_argument("--tree", type=Path, default=Path(), metavar="DIR", help="source tree with the Dockerfile (default: this folder)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

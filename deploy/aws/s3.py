@@ -1,0 +1,95 @@
+"""Questions to S3, and the few acts that are more than one call."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator
+
+from deploy.aws.session import Aws
+from deploy.errors import AwsError, DeniedError
+from deploy.observed import Bucket
+from deploy.site import S3Place
+
+_PHOTOS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def find_bucket(aws: Aws, name: str) -> Bucket | None:
+    """The bucket, if there is one.
+
+    Raises:
+        DeniedError: it belongs to someone else, or may not be looked at.
+    """
+    try:
+        aws.call("s3", "head_bucket", {"Bucket": name})
+    except DeniedError as error:
+        raise DeniedError(f"bucket {name}: it is someone else's, or you may not look at it: choose another `bucket`") from error
+    except AwsError as error:
+        if error.code in ("404", "NoSuchBucket"):
+            return None
+        raise
+    return Bucket(tags=_tags(aws, name), blocked=_is_blocked(aws, name), empty=next(keys(aws, S3Place(name, "")), None) is None)
+
+
+def _tags(aws: Aws, bucket: str) -> dict[str, str]:
+    try:
+        return {tag["Key"]: tag["Value"] for tag in aws.call("s3", "get_bucket_tagging", {"Bucket": bucket})["TagSet"]}
+    except AwsError as error:
+        if error.code == "NoSuchTagSet":
+            return {}
+        raise
+
+
+def _is_blocked(aws: Aws, bucket: str) -> bool:
+    try:
+        return all(aws.call("s3", "get_public_access_block", {"Bucket": bucket})["PublicAccessBlockConfiguration"].values())
+    except AwsError as error:
+        if error.code == "NoSuchPublicAccessBlockConfiguration":
+            return False
+        raise
+
+
+def keys(aws: Aws, place: S3Place) -> Iterator[tuple[str, str]]:
+    """Key and ETag of everything below a place."""
+    prefix = f"{place.prefix}/" if place.prefix else ""
+    for found in aws.pages("s3", "list_objects_v2", {"Bucket": place.bucket, "Prefix": prefix}, "Contents"):
+        yield found["Key"], found["ETag"]
+
+
+def count_photos(aws: Aws, place: S3Place) -> int:
+    """Photos below a place, by their names."""
+    return sum(1 for key, _ in keys(aws, place) if key.lower().endswith(_PHOTOS) and not posixpath.basename(key).startswith("."))
+
+
+def read(aws: Aws, bucket: str, key: str) -> bytes | None:
+    """The content of an object, if there is one."""
+    try:
+        content: bytes = aws.call("s3", "get_object", {"Bucket": bucket, "Key": key})["Body"].read()
+    except AwsError as error:
+        if error.code in ("NoSuchKey", "404"):
+            return None
+        raise
+    return content
+
+
+def write(aws: Aws, bucket: str, key: str, content: bytes) -> None:
+    """Make an object."""
+    aws.call("s3", "put_object", {"Bucket": bucket, "Key": key, "Body": content})
+
+
+def empty_bucket(aws: Aws, bucket: str) -> None:
+    """Delete everything in a bucket."""
+    batch: list[str] = []
+    for key, _ in keys(aws, S3Place(bucket, "")):
+        batch.append(key)
+        if len(batch) == 1000:
+            _delete(aws, bucket, batch)
+            batch = []
+    if batch:
+        _delete(aws, bucket, batch)
+
+
+def _delete(aws: Aws, bucket: str, batch: Collection[str]) -> None:
+    listed = [{"Key": key} for key in batch]
+    answer = aws.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": listed, "Quiet": True}})
+    for error in answer.get("Errors", ()):
+        raise AwsError(f"bucket {bucket}: {error['Key']} cannot be deleted: {error.get('Message', error.get('Code'))}")

@@ -1,0 +1,69 @@
+"""What a run cost, as the service bills it. The bill comes some seconds after the end, so it is asked for more than once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from deploy.aws import runs, s3
+from deploy.context import Context
+from deploy.cost import Prices, amount
+from deploy.errors import AwsError, RefusedError, WaitError
+from deploy.observed import Run
+from deploy.record import Submission
+from deploy.targets import SERVERLESS
+from deploy.waiting import wait_for
+
+# Seconds that a bill gets to arrive.
+_LATE = 120.0
+
+
+def bill_facts(context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool) -> dict[str, Any]:
+    """The bill as plain data; `billed` is False where only the utilization is known so far.
+
+    Raises:
+        RefusedError: the service says nothing about this run yet.
+    """
+    run = _billed_run(context, submission, wait=wait)
+    used = run.billed or run.used
+    if used is None:
+        raise RefusedError(f"run {run.id}: {run.state}: EMR Serverless says nothing yet about what it used: call again in a minute")
+    money, counted = amount(used, prices), photos or submission.photos or _reported_photos(context)
+    return {
+        "run": run.id,
+        "state": run.state,
+        "billed": run.billed is not None and SERVERLESS.phases[run.state].final,
+        "utilization": asdict(used),
+        "amount": money,
+        "currency": prices.currency,
+        "photos": counted,
+        "per_1000_photos": money / counted * 1000 if counted else None,
+        "prices": prices.source,
+    }
+
+
+def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
+    latest: list[Run] = []
+
+    def ask() -> Run:
+        latest[:] = [runs.get_run(context.aws, SERVERLESS, submission.place, submission.run or "")]
+        return latest[0]
+
+    def done(run: Run) -> bool:
+        return run.billed is not None or not SERVERLESS.phases[run.state].final or not wait
+
+    try:
+        return wait_for(ask, done, what="the bill", seconds=_LATE, pace=context.pace, say=context.say)
+    except WaitError:
+        return latest[0]
+
+
+def _reported_photos(context: Context) -> int | None:
+    """Photos of the last finished output, by its own report."""
+    output = context.site.output
+    try:
+        content = s3.read(context.aws, output.bucket, f"{output.prefix}/report.json".lstrip("/"))
+        return int(json.loads(content)["counts"]["listed"]) if content else None
+    except (AwsError, ValueError, KeyError, TypeError):
+        return None

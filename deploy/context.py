@@ -1,0 +1,94 @@
+"""What every command about AWS works with: the specification in the account, AWS itself, the record, and how to speak and wait."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.errors import SpecError
+from deploy.record import RecordFile, record_file
+from deploy.site import Site
+from deploy.spec import Spec, load_spec
+from deploy.tag import image_tag, ingredients
+from deploy.targets import TARGETS, Target, spec_for
+from deploy.terminal import say
+from deploy.waiting import Pace
+from deploy.workers import check_workers
+
+if TYPE_CHECKING:
+    from deploy.aws.session import Aws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """A specification in an account.
+
+    Attributes:
+        tree: with the Dockerfile; its content names the image.
+        now: seconds since 1970.
+    """
+
+    aws: Aws
+    site: Site
+    target: Target
+    record: RecordFile
+    tree: Path
+    pace: Pace = field(default_factory=Pace)
+    tell: Callable[[str], None] = say
+    now: Callable[[], float] = time.time
+
+    @property
+    def tag(self) -> str:
+        """The tag of the source tree's image."""
+        return image_tag(self.site.spec.release_label, ingredients(self.tree, self.site.spec))
+
+    def say(self, line: str) -> None:
+        """One line for a person, without the account's number: it may end up in a log."""
+        self.tell(self.site.account.mask(line))
+
+
+def aws_arguments(*, target: bool = True) -> argparse.ArgumentParser:
+    """The flags that every command about AWS has."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--profile", metavar="NAME", help="profile of ~/.aws (default: AWS_PROFILE, else boto3's own chain)")
+    parser.add_argument("--region", metavar="NAME", help="AWS region (default: the specification's, AWS_REGION, the profile's)")
+    if target:
+        add_target(parser)
+    return parser
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Give a command `--target`."""
+    parser.add_argument("--target", choices=TARGETS, default="serverless", help="EMR Serverless or EMR on EKS (default %(default)s)")
+
+
+def target_spec(arguments: argparse.Namespace) -> Spec:
+    """The specification for the asked target."""
+    spec = spec_for(load_spec(arguments.spec), TARGETS[arguments.target])
+    return replace(spec, region=arguments.region or spec.region) if getattr(arguments, "region", None) else spec
+
+
+def connect(arguments: argparse.Namespace) -> Context:
+    """Check the specification, then find out whose account it is: nothing is asked of AWS for a specification that cannot work.
+
+    Raises:
+        SpecError: the specification, or boto3 is not installed. AwsError: no credentials, or no answer.
+    """
+    spec, target = target_spec(arguments), TARGETS[arguments.target]
+    check_workers(spec)
+    aws = open_aws(region=spec.region, profile=arguments.profile)
+    site = Site(spec, aws.account)
+    return Context(aws=aws, site=site, target=target, record=record_file(site, arguments.spec), tree=arguments.tree)
+
+
+def open_aws(*, region: str | None, profile: str | None) -> Aws:
+    """The door to AWS."""
+    try:
+        from deploy.aws.session import Aws
+    except ModuleNotFoundError as exc:
+        raise SpecError(f"{exc.name}: not installed: pip install 'orchard[deploy]'") from exc
+    return Aws(region=region, profile=profile)

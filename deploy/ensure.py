@@ -1,0 +1,98 @@
+"""`up` and `down`: look, decide, act; nothing when everything is as it should be, nothing that `up` did not make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.aws import runs
+from deploy.aws.observe import observe
+from deploy.context import Context
+from deploy.errors import RefusedError
+from deploy.execute import execute
+from deploy.observed import Observed
+from deploy.plan import Action, is_own, left_behind, plan_down, plan_up
+from deploy.submit import new_token, observe_settled, recover
+from deploy.targets import SERVERLESS
+from deploy.waiting import wait_for
+
+# Seconds that a cancelled run gets to be over.
+_CANCELLING = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is, and what has to be done."""
+
+    seen: Observed
+    actions: list[Action]
+
+
+def look_up(context: Context, seen: Observed | None = None) -> Plan:
+    """What `up` would do now."""
+    seen = seen or observe(context.aws, context.site, context.tag, context.target)
+    made = context.record.read().made
+    return Plan(seen, plan_up(context.site, seen, tag=context.tag, recorded=made, new_token=new_token, target=context.target))
+
+
+def up(context: Context) -> Plan:
+    """Make what is missing and change what differs.
+
+    Raises:
+        RefusedError: see `plan_up`. AwsError: a call was refused; what came before it is recorded.
+    """
+    with context.record.acting():
+        plan = look_up(context, observe_settled(context))
+        execute(plan.actions, context.aws, context.record, pace=context.pace, say=context.say)
+        _adopt(context, plan.seen)
+    return plan
+
+
+def look_down(context: Context, *, with_data: bool, seen: Observed | None = None) -> tuple[Plan, list[str]]:
+    """What `down` would do now, and what it would leave."""
+    seen, made = seen or observe(context.aws, context.site, context.tag), context.record.read().made
+    left = list(left_behind(context.site, seen, recorded=made, with_data=with_data))
+    return Plan(seen, plan_down(context.site, seen, recorded=made, with_data=with_data)), left
+
+
+def down(context: Context, *, force: bool, with_data: bool) -> list[str]:
+    """Delete what `up` made; returns what is left, in lines for a person.
+
+    Raises:
+        RefusedError: runs are active, and `force` is not given.
+    """
+    with context.record.acting():
+        recover(context)
+        seen = observe_settled(context)
+        _end_runs(context, seen, force=force)
+        plan, left = look_down(context, with_data=with_data, seen=None if seen.active else seen)
+        execute(plan.actions, context.aws, context.record, pace=context.pace, say=context.say)
+        if not left:
+            context.record.delete()
+    return left
+
+
+def _end_runs(context: Context, seen: Observed, *, force: bool) -> None:
+    own = {application.id for application in seen.applications if is_own(context.site, application.tags)}
+    active = [run for run in seen.active if run.place in own]
+    if active and not force:
+        names = ", ".join(f"{run.id} ({run.state})" for run in active)
+        raise RefusedError(f"runs are active: {names}: wait for their end, or cancel them with `down --force`")
+    for run in active:
+        context.say(f"cancel run {run.id}")
+        runs.cancel_run(context.aws, SERVERLESS, run.place, run.id)
+    for place in {run.place for run in active}:
+        wait_for(
+            lambda place=place: list(runs.list_runs(context.aws, SERVERLESS, place, active=True)),  # type: ignore[misc]
+            lambda left: not left,
+            what="the end of the cancelled runs",
+            seconds=_CANCELLING,
+            pace=context.pace,
+            say=context.say,
+        )
+
+
+def _adopt(context: Context, seen: Observed) -> None:
+    """Record an application that was found and is not recorded: its record was lost, or the call that made it was cut off."""
+    own = [application for application in seen.applications if is_own(context.site, application.tags)]
+    if own and context.record.read().made.get("application") != own[0].id:
+        context.record.change(lambda known: known.with_made("application", own[0].id))

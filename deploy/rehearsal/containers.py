@@ -1,0 +1,195 @@
+"""EMR on EKS' answers, as far as Orchard asks: the same runs under other names, without applications and without a cap of the service."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import RLock
+from typing import Any
+
+from deploy.rehearsal import jobs
+from deploy.rehearsal.floor import Floor
+from deploy.rehearsal.jobs import Job, Stage, Surroundings
+from deploy.rehearsal.orders import Order, Runner, Running
+from deploy.rehearsal.paging import page_of
+from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.shipping import eks_prefix, ship
+from deploy.rehearsal.sizing import properties_of
+from deploy.rehearsal.timings import Timings
+from deploy.rehearsal.tokens import Tokens
+from deploy.rehearsal.world import ACCOUNT, World
+
+SERVICE = "emr-containers"
+_STATES: Mapping[Stage, str] = {
+    Stage.SUBMITTED: "PENDING",
+    Stage.QUEUED: "PENDING",
+    Stage.PENDING: "PENDING",
+    Stage.SCHEDULED: "SUBMITTED",
+    Stage.RUNNING: "RUNNING",
+    Stage.CANCELLING: "CANCEL_PENDING",
+    Stage.SUCCESS: "COMPLETED",
+    Stage.FAILED: "FAILED",
+    Stage.CANCELLED: "CANCELLED",
+}
+_RUN_KNOWN = {
+    "virtualClusterId", "clientToken", "name", "executionRoleArn", "releaseLabel", "jobDriver", "configurationOverrides", "tags",
+    "retryPolicyConfiguration",
+}  # fmt: skip
+
+
+@dataclass
+class Containers:
+    """The service, with virtual clusters of any id."""
+
+    region: str
+    world: World
+    runner: Runner
+    timings: Timings
+    clock: Callable[[], float]
+    clusters: frozenset[str] = frozenset()
+    protocol: Protocol = field(default_factory=lambda: Protocol(SERVICE))
+    tokens: Tokens = field(default_factory=Tokens)
+    lock: RLock = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        self.floor = Floor(
+            clock=self.clock, timings=self.timings, around=lambda job: Surroundings(), begin=self._begin, deliver=self._deliver
+        )
+        self._calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "StartJobRun": self._start_job_run,
+            "DescribeJobRun": lambda asked: {"jobRun": self._describe(self._job(asked))},
+            "ListJobRuns": self._list_job_runs,
+            "CancelJobRun": self._cancel_job_run,
+        }
+
+    def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer a call.
+
+        Raises:
+            RefusalError: as the service would, or because the rehearsal does not know the call.
+        """
+        with self.lock:
+            self.tick()
+            if operation not in self._calls:
+                raise not_rehearsed(operation)
+            return self._calls[operation](asked)
+
+    def tick(self) -> None:
+        """Move everything on to now."""
+        with self.lock:
+            self.floor.tick()
+
+    def _start_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if unknown := sorted(asked.keys() - _RUN_KNOWN):
+            raise not_rehearsed(f"StartJobRun: {', '.join(unknown)}")
+        if asked["virtualClusterId"] not in self.clusters:
+            raise RefusalError("ResourceNotFoundException", f"Virtual cluster {asked['virtualClusterId']} does not exist")
+        if not asked.get("releaseLabel", "").endswith("-latest"):
+            raise invalid(f"Release label {asked.get('releaseLabel')} does not exist")
+        made = self.tokens.known("StartJobRun", asked) or self._new_run(asked)
+        self.tokens.keep("StartJobRun", asked, made)
+        return {
+            "id": made,
+            "name": asked.get("name", ""),
+            "arn": self._arn(asked["virtualClusterId"], made),
+            "virtualClusterId": asked["virtualClusterId"],
+        }
+
+    def _new_run(self, asked: dict[str, Any]) -> str:
+        image = _properties(asked).get("spark.kubernetes.container.image")
+        now, name = self.clock(), f"000{secrets.token_hex(8)}"
+        self.floor.put(
+            Job(
+                id=name,
+                place=asked["virtualClusterId"],
+                request=asked,
+                digest=self.world.digest(image, by_service=False) if image else None,
+                created=now,
+                since=now,
+                attempts=asked.get("retryPolicyConfiguration", {}).get("maxAttempts", 1),
+                tags=asked.get("tags", {}),
+            )
+        )
+        return name
+
+    def _list_job_runs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        states = asked.get("states")
+        found = [
+            job
+            for job in self.floor.jobs.values()
+            if job.place == asked["virtualClusterId"] and (not states or _STATES[job.stage] in states)
+        ]
+        items, more = page_of(sorted(found, key=lambda job: job.created, reverse=True), asked)
+        return {"jobRuns": [self._describe(job) for job in items], **more}
+
+    def _cancel_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        job = self._job(asked)
+        if job.stage.final:
+            raise invalid(f"Job run {job.id} is not in a cancellable state")
+        self.floor.put(jobs.cancel(job, self.clock()))
+        return {"id": job.id, "virtualClusterId": job.place}
+
+    def _job(self, asked: dict[str, Any]) -> Job:
+        job = self.floor.jobs.get(asked["id"])
+        if job is None or job.place != asked["virtualClusterId"]:
+            raise RefusalError("ResourceNotFoundException", f"Job run {asked['id']} does not exist")
+        return job
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        asked = job.request
+        described: dict[str, Any] = {
+            "id": job.id,
+            "name": asked.get("name"),
+            "virtualClusterId": job.place,
+            "arn": self._arn(job.place, job.id),
+            "state": _STATES[job.stage],
+            "clientToken": asked["clientToken"],
+            "executionRoleArn": asked["executionRoleArn"],
+            "releaseLabel": asked["releaseLabel"],
+            "jobDriver": asked["jobDriver"],
+            "createdAt": _moment(job.created),
+            "finishedAt": _moment(job.ended) if job.ended else None,
+            "stateDetails": job.details or None,
+            "failureReason": "USER_ERROR" if job.stage is Stage.FAILED else None,
+            "tags": dict(job.tags),
+        }
+        return {key: value for key, value in described.items() if value is not None}
+
+    def _begin(self, job: Job) -> Running:
+        properties, submit = _properties(job.request), job.request["jobDriver"]["sparkSubmitJobDriver"]
+        image = properties.get("spark.kubernetes.container.image")
+        repository = image.partition("/")[2].partition("@")[0].partition(":")[0] if image else None
+        return self.runner.start(
+            Order(
+                job=job.id,
+                attempt=job.attempt,
+                image=f"{repository}@{job.digest}" if repository else None,
+                entry_point=submit["entryPoint"],
+                arguments=tuple(submit.get("entryPointArguments", ())),
+                properties=properties,
+                slots=int(properties.get("spark.executor.instances", "2")) * int(properties.get("spark.executor.cores", "1")),
+            )
+        )
+
+    def _deliver(self, job: Job, running: Running) -> None:
+        monitoring = job.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
+        logs = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
+        if logs:
+            ship(job, eks_prefix(logs, job), running.output(), self.world.write)
+
+    def _arn(self, cluster: str, run: str) -> str:
+        return f"arn:aws:emr-containers:{self.region}:{ACCOUNT}:/virtualclusters/{cluster}/jobruns/{run}"
+
+
+def _properties(asked: Mapping[str, Any]) -> dict[str, str]:
+    submit = asked.get("jobDriver", {}).get("sparkSubmitJobDriver")
+    if submit is None:
+        raise not_rehearsed("a job driver other than sparkSubmitJobDriver")
+    return properties_of(submit, asked.get("configurationOverrides", {}).get("applicationConfiguration", ()))
+
+
+def _moment(seconds: float) -> str:
+    """The service's own form of a moment."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

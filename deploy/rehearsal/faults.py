@@ -1,0 +1,58 @@
+"""Faults on demand: the next calls of an operation are throttled, fail on AWS's side, are denied, or find expired credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+
+from deploy.rehearsal.protocol import RefusalError
+
+# Name of the fault -> AWS's code, HTTP status, message.
+KINDS: Mapping[str, tuple[str, int, str]] = {
+    "throttle": ("ThrottlingException", 429, "Rate exceeded"),
+    "5xx": ("InternalServerException", 500, "Internal server error"),
+    "expired": ("ExpiredTokenException", 403, "The security token included in the request is expired"),
+    "denied": ("AccessDeniedException", 403, "User is not authorized to perform this action"),
+    "lost": ("", 0, ""),  # the connection ends without an answer
+}
+
+
+@dataclass
+class Faults:
+    """What is to go wrong. `log` holds every call that came, by service and operation."""
+
+    log: list[tuple[str, str]] = field(default_factory=list)
+    _planned: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def plan(self, service: str, operation: str, kind: str, times: int = 1) -> None:
+        """Let the next `times` calls of an operation go wrong."""
+        with self._lock:
+            self._planned.setdefault((service, operation), []).extend([kind] * times)
+
+    def meet(self, service: str, operation: str) -> None:
+        """Note a call, and let it go wrong if that was planned.
+
+        Raises:
+            RefusalError: the planned fault; with status 0 the connection is to be dropped.
+        """
+        with self._lock:
+            self.log.append((service, operation))
+            planned = self._planned.get((service, operation))
+            kind = planned.pop(0) if planned else None
+        if kind:
+            code, status, message = KINDS[kind]
+            raise RefusalError(code, message, status)
+
+
+def parse_fault(text: str) -> tuple[str, str, str, int]:
+    """Service, operation, kind and times in `emr-serverless:StartJobRun:throttle:2`.
+
+    Raises:
+        ValueError: no such fault.
+    """
+    service, operation, kind, *times = text.split(":")
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
+    return service, operation, kind, int(times[0]) if times else 1

@@ -1,0 +1,358 @@
+"""EMR Serverless' answers, as far as Orchard asks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from deploy.rehearsal import applications, jobs
+from deploy.rehearsal.applications import Application
+from deploy.rehearsal.floor import Floor
+from deploy.rehearsal.jobs import Job, Surroundings
+from deploy.rehearsal.orders import Order, Runner, Running, Starved
+from deploy.rehearsal.paging import page_of
+from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.shipping import serverless_prefix, ship
+from deploy.rehearsal.sizing import Sizing, properties_of, sizing
+from deploy.rehearsal.timings import Timings
+from deploy.rehearsal.tokens import Tokens
+from deploy.rehearsal.world import ACCOUNT, World
+
+SERVICE = "emr-serverless"
+# Of the inputs that the service knows, those that Orchard sends.
+_APPLICATION_KNOWN = {
+    "name", "releaseLabel", "type", "clientToken", "maximumCapacity", "tags", "autoStartConfiguration", "autoStopConfiguration",
+    "architecture", "imageConfiguration", "schedulerConfiguration", "applicationId",
+}  # fmt: skip
+_RUN_KNOWN = {
+    "applicationId", "clientToken", "executionRoleArn", "jobDriver", "configurationOverrides", "tags", "executionTimeoutMinutes", "name",
+    "mode", "retryPolicy",
+}  # fmt: skip
+
+
+@dataclass
+class Serverless:
+    """The service.
+
+    Attributes:
+        clock: seconds; wall gives the same moment as seconds since 1970.
+        full: bytes that fill a log file.
+    """
+
+    region: str
+    world: World
+    runner: Runner
+    timings: Timings
+    clock: Callable[[], float]
+    full: int = 128 << 20
+    protocol: Protocol = field(default_factory=lambda: Protocol(SERVICE))
+    applications: dict[str, Application] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=Tokens)
+    lock: RLock = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        self.floor = Floor(clock=self.clock, timings=self.timings, around=self._around, begin=self._begin, deliver=self._deliver)
+        self._calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateApplication": self._create_application,
+            "GetApplication": lambda asked: {"application": self._describe(self._application(asked))},
+            "ListApplications": self._list_applications,
+            "UpdateApplication": self._update_application,
+            "StartApplication": self._start_application,
+            "StopApplication": self._stop_application,
+            "DeleteApplication": self._delete_application,
+            "StartJobRun": self._start_job_run,
+            "GetJobRun": lambda asked: {"jobRun": self._describe_run(self._job(asked))},
+            "ListJobRuns": self._list_job_runs,
+            "CancelJobRun": self._cancel_job_run,
+        }
+
+    def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer a call.
+
+        Raises:
+            RefusalError: as the service would, or because the rehearsal does not know the call.
+        """
+        with self.lock:
+            self.tick()
+            if operation not in self._calls:
+                raise not_rehearsed(operation)
+            return self._calls[operation](asked)
+
+    def tick(self) -> None:
+        """Move everything on to now."""
+        with self.lock:
+            now = self.clock()
+            for application in list(self.applications.values()):
+                busy = bool(self.floor.active(application.id))
+                moved = applications.advance(application, now, self.timings, busy=busy)
+                if moved.state == "STARTED" and application.state != "STARTED" and moved.image:
+                    self.digests[moved.id] = self.world.digest(moved.image)
+                self.applications[application.id] = moved
+            self.floor.tick()
+
+    # Applications
+
+    def _create_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _check_known("CreateApplication", asked, _APPLICATION_KNOWN)
+        if asked["type"] != "SPARK":
+            raise not_rehearsed(f"type {asked['type']}")
+        made = self.tokens.known("CreateApplication", asked) or self._new_application(asked)
+        self.tokens.keep("CreateApplication", asked, made)
+        return {"applicationId": made, "name": asked.get("name", ""), "arn": self._arn(made)}
+
+    def _new_application(self, asked: dict[str, Any]) -> str:
+        self._check_image(asked)
+        now, name = self.clock(), f"00f{secrets.token_hex(6)}"
+        settings = {key: value for key, value in asked.items() if key not in ("clientToken", "tags")}
+        self.applications[name] = Application(
+            id=name, settings=settings, tags=asked.get("tags", {}), created=now, updated=now, since=now, idle=now
+        )
+        return name
+
+    def _update_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _check_known("UpdateApplication", asked, _APPLICATION_KNOWN)
+        found = self._application(asked)
+        self._check_image(asked)
+        settings = {key: value for key, value in asked.items() if key not in ("clientToken", "applicationId")}
+        self.applications[found.id] = applications.update(found, settings, self.clock())
+        self.digests.pop(found.id, None)
+        return {"application": self._describe(self.applications[found.id])}
+
+    def _check_image(self, asked: dict[str, Any]) -> None:
+        image = asked.get("imageConfiguration", {}).get("imageUri")
+        if image:
+            self.world.digest(image)
+
+    def _list_applications(self, asked: dict[str, Any]) -> dict[str, Any]:
+        states = asked.get("states")
+        found = [each for each in self.applications.values() if not states or each.state in states]
+        items, more = page_of(found, asked)
+        keys = ("name", "releaseLabel", "type", "architecture")
+        listed = [
+            {
+                **{key: each.settings[key] for key in keys if key in each.settings},
+                "id": each.id, "arn": self._arn(each.id), "state": each.state, "createdAt": each.created, "updatedAt": each.updated,
+            }
+            for each in items
+        ]  # fmt: skip
+        return {"applications": listed, **more}
+
+    def _start_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self._application(asked)
+        self.applications[found.id] = applications.start(found, self.clock())
+        return {}
+
+    def _stop_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self._application(asked)
+        self.applications[found.id] = applications.stop(found, self.clock(), busy=bool(self.floor.active(found.id)))
+        return {}
+
+    def _delete_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self._application(asked)
+        self.applications[found.id] = applications.delete(found, self.clock())
+        return {}
+
+    def _application(self, asked: dict[str, Any]) -> Application:
+        found = self.applications.get(asked["applicationId"])
+        if found is None or found.state == "TERMINATED":
+            raise RefusalError("ResourceNotFoundException", f"Application {asked['applicationId']} does not exist", 404)
+        return found
+
+    def _describe(self, found: Application) -> dict[str, Any]:
+        settings = dict(found.settings)
+        if "maximumCapacity" in settings:
+            units = {"cpu": "vCPU", "memory": "GB", "disk": "GB"}
+            settings["maximumCapacity"] = {
+                key: f"{applications.amount(value)} {units[key]}" for key, value in settings["maximumCapacity"].items()
+            }
+        if "imageConfiguration" in settings and found.id in self.digests:
+            settings["imageConfiguration"] = {**settings["imageConfiguration"], "resolvedImageDigest": self.digests[found.id]}
+        return {
+            **settings,
+            "type": "Spark",
+            "applicationId": found.id,
+            "arn": self._arn(found.id),
+            "state": found.state,
+            "stateDetails": "-",
+            "tags": dict(found.tags),
+            "createdAt": found.created,
+            "updatedAt": found.updated,
+        }
+
+    # Runs
+
+    def _start_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _check_known("StartJobRun", asked, _RUN_KNOWN)
+        found = self._application(asked)
+        made = self.tokens.known("StartJobRun", asked) or self._new_run(found, asked)
+        self.tokens.keep("StartJobRun", asked, made)
+        return {"applicationId": found.id, "jobRunId": made, "arn": self._arn(found.id, made)}
+
+    def _new_run(self, found: Application, asked: dict[str, Any]) -> str:
+        if found.state not in ("STARTING", "STARTED") and not (found.starts_itself and found.state in applications.AT_REST):
+            raise invalid(f"Application {found.id} is in {found.state} state and takes no job runs")
+        if asked.get("executionTimeoutMinutes", 720) < 5:
+            raise invalid("executionTimeoutMinutes: at least 5")
+        self.world.check_role(asked["executionRoleArn"])
+        sizing(_properties(asked))
+        digest = self._digest(found)
+        self.applications[found.id] = applications.start(found, self.clock())
+        now, name = self.clock(), f"00r{secrets.token_hex(6)}"
+        self.floor.put(
+            Job(
+                id=name,
+                place=found.id,
+                request=asked,
+                digest=digest,
+                created=now,
+                since=now,
+                attempts=asked.get("retryPolicy", {}).get("maxAttempts", 1),
+                timeout=asked.get("executionTimeoutMinutes", 720),
+                tags=asked.get("tags", {}),
+            )
+        )
+        return name
+
+    def _digest(self, found: Application) -> str | None:
+        """Up to release 7.13 a tag is resolved when the application starts, and stays so until it is stopped."""
+        if found.image is None:
+            return None
+        early = found.settings["imageConfiguration"].get(
+            "applicationLevelDigestResolution", _resolves_early(found.settings["releaseLabel"])
+        )
+        if early and found.state == "STARTED" and found.id in self.digests:
+            return self.digests[found.id]
+        return self.world.digest(found.image)
+
+    def _list_job_runs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        states = asked.get("states")
+        place = self._application(asked).id
+        found = [job for job in self.floor.jobs.values() if job.place == place and (not states or job.stage.value in states)]
+        items, more = page_of(sorted(found, key=lambda job: job.created, reverse=True), asked)
+        left_out = {"jobRunId", "jobDriver", "tags", "imageConfiguration"}
+        keep = self.protocol.model.shape_for("JobRunSummary").members.keys()
+        described = [
+            {key: value for key, value in {**self._describe_run(job), "id": job.id}.items() if key in keep and key not in left_out}
+            for job in items
+        ]
+        return {"jobRuns": described, **more}
+
+    def _cancel_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        job = self._job(asked)
+        if job.stage.final:
+            raise invalid(f"Job run {job.id} is in {job.stage.value} state and cannot be cancelled")
+        self.floor.put(jobs.cancel(job, self.clock()))
+        return {"applicationId": job.place, "jobRunId": job.id}
+
+    def _job(self, asked: dict[str, Any]) -> Job:
+        job = self.floor.jobs.get(asked["jobRunId"])
+        if job is None or job.place != self._application(asked).id:
+            raise RefusalError("ResourceNotFoundException", f"Job run {asked['jobRunId']} does not exist", 404)
+        return job
+
+    def _describe_run(self, job: Job) -> dict[str, Any]:
+        asked, found = job.request, self.applications[job.place]
+        image = {"imageUri": found.image, "resolvedImageDigest": job.digest} if found.image else None
+        described: dict[str, Any] = {
+            "applicationId": job.place,
+            "jobRunId": job.id,
+            "name": asked.get("name"),
+            "arn": self._arn(job.place, job.id),
+            "createdBy": f"arn:aws:sts::{ACCOUNT}:assumed-role/rehearsal",
+            "createdAt": job.created,
+            "updatedAt": job.since,
+            "executionRole": asked["executionRoleArn"],
+            "state": job.stage.value,
+            "stateDetails": job.details or "-",
+            "releaseLabel": found.settings["releaseLabel"],
+            "jobDriver": asked["jobDriver"],
+            "mode": asked.get("mode", "BATCH"),
+            "attempt": job.attempt,
+            "executionTimeoutMinutes": job.timeout,
+            "tags": dict(job.tags),
+            "imageConfiguration": image,
+            "startedAt": job.started,
+            "endedAt": job.ended,
+            **self._utilization(job),
+        }
+        return {key: value for key, value in described.items() if value is not None}
+
+    def _utilization(self, job: Job) -> dict[str, Any]:
+        """What all workers took while the run ran; the bill follows later, and has a minute of each worker at least."""
+        if job.started is None or job.ended is None:
+            return {}
+        sized, ran = self._sizing(job), job.ended - job.started
+        found = {"totalResourceUtilization": _hours(sized, ran, 0), "totalExecutionDurationSeconds": int(ran)}
+        if self.clock() - job.ended >= self.timings.billing:
+            found["billedResourceUtilization"] = _hours(sized, max(ran, 60.0), 20)
+        return found
+
+    def _sizing(self, job: Job) -> Sizing:
+        return sizing(_properties(job.request))
+
+    # The floor's questions
+
+    def _around(self, job: Job) -> Surroundings:
+        found = self.applications[job.place]
+        return Surroundings(
+            ready=found.state == "STARTED",
+            free=len(self.floor.occupying(job.place)) < found.concurrent_runs,
+            queue_minutes=found.queue_minutes,
+        )
+
+    def _begin(self, job: Job) -> Running:
+        found, sized = self.applications[job.place], self._sizing(job)
+        if found.maximum and not sized.total <= found.maximum:
+            return Starved(str(found.maximum), self.clock)
+        submit = job.request["jobDriver"]["sparkSubmit"]
+        repository = found.image.partition("/")[2].partition("@")[0].partition(":")[0] if found.image else None
+        return self.runner.start(
+            Order(
+                job=job.id,
+                attempt=job.attempt,
+                image=f"{repository}@{job.digest}" if repository else None,
+                entry_point=submit["entryPoint"],
+                arguments=tuple(submit.get("entryPointArguments", ())),
+                properties=_properties(job.request),
+                slots=sized.executors * sized.executor.cpu,
+            )
+        )
+
+    def _deliver(self, job: Job, running: Running) -> None:
+        monitoring = job.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
+        logs = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
+        if logs:
+            ship(job, serverless_prefix(logs, job), running.output(), self.world.write, full=self.full)
+
+    def _arn(self, application: str, run: str | None = None) -> str:
+        return f"arn:aws:emr-serverless:{self.region}:{ACCOUNT}:/applications/{application}" + (f"/jobruns/{run}" if run else "")
+
+
+def _properties(asked: Mapping[str, Any]) -> dict[str, str]:
+    submit = asked.get("jobDriver", {}).get("sparkSubmit")
+    if submit is None:
+        raise not_rehearsed("a job driver other than sparkSubmit")
+    return properties_of(submit, asked.get("configurationOverrides", {}).get("applicationConfiguration", ()))
+
+
+def _check_known(operation: str, asked: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(asked.keys() - known):
+        raise not_rehearsed(f"{operation}: {', '.join(unknown)}")
+
+
+def _resolves_early(release: str) -> bool:
+    version = release.rpartition("-")[2].split(".")
+    return (int(version[0]), int(version[1])) <= (7, 13)
+
+
+def _hours(sized: Sizing, seconds: float, free_disk: int) -> dict[str, float]:
+    workers = [sized.driver, *[sized.executor] * sized.executors]
+    return {
+        "vCPUHour": round(sum(worker.cpu for worker in workers) * seconds / 3600, 3),
+        "memoryGBHour": round(sum(worker.memory for worker in workers) * seconds / 3600, 3),
+        "storageGBHour": round(sum(max(0, worker.disk - free_disk) for worker in workers) * seconds / 3600, 3),
+    }

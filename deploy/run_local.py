@@ -1,0 +1,123 @@
+"""A run of the image on this machine by the job specification: what the cloud would get, but for master, sizes and paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.container import ContainerRun, Mount
+from deploy.errors import SpecError
+from deploy.spec import Spec
+
+INPUT, OUTPUT, AWS = "/input", "/output", "/aws"
+SPARK_SUBMIT = "/usr/lib/spark/bin/spark-submit"
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# In the image: quiet logs, no UI, and the archive of Spark's classes, for a JVM of this machine's own. It stands in for the base image's
+# defaults, which on EMR name its own resource manager.
+LOCAL_CONF = "/opt/orchard/java/local.conf"
+# The JVM's heap is a quarter, at least this much; the Python workers and the network have the rest.
+_LEAST_HEAP = 512 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locally:
+    """What a run on this machine is asked for, beside the specification.
+
+    Attributes:
+        input, output: folders, or s3:// addresses, which the container then reaches through `network`.
+        slots: task slots of the local master.
+        cpus: cores the container may use.
+        memory: bytes it may use.
+        owner: uid and gid that the output's files are to have.
+        network: of the container.
+        aws_folder, aws_profile: where the AWS credentials for s3:// are, and which of them to use.
+        extra: further arguments of the job.
+    """
+
+    image: str
+    input: str
+    output: str
+    slots: int
+    cpus: float
+    memory: int
+    owner: tuple[int, int]
+    network: str = "none"
+    aws_folder: Path | None = None
+    aws_profile: str | None = None
+    extra: tuple[str, ...] = ()
+
+
+def parse_memory(text: str) -> int:
+    """Bytes in `6g`, `512m`, `1.5GB`.
+
+    Raises:
+        SpecError: no such amount.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)i?b?", text.strip().lower())
+    if not match:
+        raise SpecError(f"--memory {text}: not an amount of memory, such as 6g or 1500m")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
+    """The container that does the run. Pure but for the folders' absolute paths."""
+    places = [_place(asked.input, INPUT, read_only=True), _place(asked.output, OUTPUT, read_only=False)]
+    job = replace(spec.job(*asked.extra, input=places[0].uri, output=places[1].uri), master=None)
+    heap = max(_LEAST_HEAP, asked.memory // 4)
+    properties = {**spec.spark_properties, "spark.driver.memory": f"{heap >> 20}m"}
+    return ContainerRun(
+        image=asked.image,
+        entrypoint=SPARK_SUBMIT,
+        command=(
+            "--master",
+            f"local[{asked.slots}]",
+            "--properties-file",
+            LOCAL_CONF,
+            *_conf(properties),
+            spec.entry_point,
+            *job.to_args(),
+        ),
+        mounts=(*(place.mount for place in places if place.mount), *_aws_mounts(asked)),
+        memory=asked.memory,
+        cpus=asked.cpus,
+        network=asked.network,
+        # A container without a network cannot look any other name up.
+        hostname="localhost" if asked.network == "none" else None,
+        user="{}:{}".format(*asked.owner),
+        environment=_aws_environment(asked),
+        files={"/etc/passwd": _passwd(*asked.owner)},
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    uri: str
+    mount: Mount | None
+
+
+def _place(where: str, target: str, *, read_only: bool) -> _Place:
+    if "://" in where:
+        return _Place(where, None)
+    return _Place(target, Mount(source=Path(where).expanduser().absolute(), target=target, read_only=read_only))
+
+
+def _conf(properties: Mapping[str, str]) -> Iterator[str]:
+    for name, value in sorted(properties.items()):
+        yield from ("--conf", f"{name}={value}")
+
+
+def _aws_mounts(asked: Locally) -> tuple[Mount, ...]:
+    return (Mount(source=asked.aws_folder, target=AWS, read_only=True),) if asked.aws_folder else ()
+
+
+def _aws_environment(asked: Locally) -> dict[str, str]:
+    files = {"AWS_CONFIG_FILE": f"{AWS}/config", "AWS_SHARED_CREDENTIALS_FILE": f"{AWS}/credentials"} if asked.aws_folder else {}
+    return {**files, **({"AWS_PROFILE": asked.aws_profile} if asked.aws_profile else {})}
+
+
+def _passwd(uid: int, gid: int) -> str:
+    """Names for the ids in the container: Hadoop does not work for a user without one."""
+    users = {0: ("root", 0), uid: ("orchard" if uid else "root", gid)}
+    return "".join(f"{name}:x:{number}:{group}::/tmp:/bin/sh\n" for number, (name, group) in users.items())

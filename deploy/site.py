@@ -1,0 +1,172 @@
+"""Where everything of a specification lies in one account and region: names, addresses, ARNs. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from deploy.errors import SpecError
+from deploy.spec import Spec
+
+# Marks everything that the launchers make; its value is the name of the specification.
+OWNER_TAG = "orchard:application"
+# Stands for an account that has not been asked for.
+NO_ACCOUNT = "000000000000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An AWS account seen from one region."""
+
+    id: str
+    region: str
+    partition: str = "aws"
+
+    def arn(self, service: str, resource: str, *, everywhere: bool = False) -> str:
+        """The ARN of a resource; `everywhere` for services without regions."""
+        return f"arn:{self.partition}:{service}:{'' if everywhere else self.region}:{self.id}:{resource}"
+
+    def mask(self, text: str) -> str:
+        """The text without the account's number: for what is kept or may end up in a log."""
+        return text.replace(self.id, "{account}")
+
+
+def offline_account(account: str | None, region: str | None) -> Account:
+    """An account that nobody asked AWS about.
+
+    Raises:
+        SpecError: no region is known, or the account's number is none.
+    """
+    if not region:
+        raise SpecError("AWS region: none is set: write `region` into the specification, name it with --region, or set AWS_REGION")
+    if account is not None and not re.fullmatch(r"\d{12}", account):
+        raise SpecError(f"--account {account}: an account's number has 12 digits")
+    partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rpartition("-")[0].rpartition("-")[0], "aws")
+    return Account(id=account or NO_ACCOUNT, region=region, partition=partition)
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """A bucket and a prefix in it, without a slash at its end."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A specification in an account."""
+
+    spec: Spec
+    account: Account
+
+    @property
+    def slug(self) -> str:
+        """The specification's name in characters that roles, files and job names may have."""
+        return re.sub(r"[^A-Za-z0-9.-]", "-", self.spec.name)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of everything that is made."""
+        return {**self.spec.tags, OWNER_TAG: self.spec.name}
+
+    @property
+    def registry(self) -> str:
+        """The account's registry of images."""
+        suffix = "amazonaws.com.cn" if self.account.partition == "aws-cn" else "amazonaws.com"
+        return f"{self.account.id}.dkr.ecr.{self.account.region}.{suffix}"
+
+    @property
+    def repository_arn(self) -> str:
+        return self.account.arn("ecr", f"repository/{self.spec.repository}")
+
+    @property
+    def applications_arn(self) -> str:
+        """Every application of EMR Serverless here: an id is only known once there is one."""
+        return self.account.arn("emr-serverless", "/applications/*")
+
+    @property
+    def role(self) -> str:
+        """Name of the role that a run takes.
+
+        Raises:
+            SpecError: the name is too long for a role.
+        """
+        name = f"{self.slug}-job-{self.account.region}"
+        if len(name) > 64:
+            raise SpecError(
+                f"name: {self.spec.name}: the role would be {name}, longer than the 64 characters a role's name has: shorten it"
+            )
+        return name
+
+    @property
+    def role_arn(self) -> str:
+        return self.account.arn("iam", f"role/{self.role}", everywhere=True)
+
+    @property
+    def eks_role_arn(self) -> str:
+        return self.account.arn("iam", f"role/{self.spec.eks.execution_role}" if self.spec.eks else "role/none", everywhere=True)
+
+    @cached_property
+    def bucket(self) -> str | None:
+        """The bucket for what has no other place."""
+        return self._filled("bucket", self.spec.bucket) if self.spec.bucket else None
+
+    @property
+    def entry_point(self) -> str:
+        """The main file: in the image, or in S3."""
+        return self._filled("entryPoint", self.spec.entry_point)
+
+    @cached_property
+    def input(self) -> S3Place:
+        return self._place("input", self.spec.input)
+
+    @cached_property
+    def output(self) -> S3Place:
+        return self._place("output", self.spec.output)
+
+    @cached_property
+    def logs(self) -> S3Place | None:
+        """Where logs go; the service keeps them to itself where there is no such place."""
+        return self._place("logs", self.spec.logs) if self.spec.logs else None
+
+    @cached_property
+    def code(self) -> S3Place:
+        """Where a main file is uploaded to that is not in the image.
+
+        Raises:
+            SpecError: the specification names no bucket.
+        """
+        if not self.bucket:
+            raise SpecError("bucket: the specification names none, and an uploaded main file needs one: add it")
+        return S3Place(self.bucket, "code")
+
+    def _place(self, field: str, text: str) -> S3Place:
+        return parse_place(field, self._filled(field, text))
+
+    def _filled(self, field: str, text: str) -> str:
+        values = {"account": self.account.id, "region": self.account.region}
+        if "{bucket}" in text and field != "bucket":
+            if not self.bucket:
+                raise SpecError(f"{field}: {text}: the specification names no bucket: add `bucket`")
+            values["bucket"] = self.bucket
+        try:
+            return text.format(**values)
+        except (KeyError, IndexError, ValueError) as exc:
+            raise SpecError(f"{field}: {text}: only {{bucket}}, {{account}} and {{region}} are filled in") from exc
+
+
+def parse_place(field: str, text: str) -> S3Place:
+    """The bucket and prefix in an s3:// address.
+
+    Raises:
+        SpecError: no such address.
+    """
+    match = re.fullmatch(r"s3[an]?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
+    if not match:
+        raise SpecError(f"{field}: {text}: AWS reads and writes s3:// addresses only: name one in the specification")
+    return S3Place(match[1], (match[2] or "").strip("/"))

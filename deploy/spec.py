@@ -1,0 +1,142 @@
+"""The job specification, `emr-serverless.json`: read, checked against its schema, and held as one frozen object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from app.errors import UsageError
+from app.options import JobOptions, job_options
+from deploy.errors import SpecError
+
+SPEC_FILE = "emr-serverless.json"
+SCHEMA_FILE = Path(__file__).with_name("emr-serverless.schema.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """The size of one worker: vCPU, GB of memory with the JVM's overhead in it, GB of disk."""
+
+    cpu: int
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eks:
+    """Where EMR on EKS runs the job: a virtual cluster, and the role that its pods take; `base` is the base image there."""
+
+    virtual_cluster: str
+    execution_role: str
+    base: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What runs, where its image comes from, how large it may get and what it is given; `SCHEMA_FILE` describes each field."""
+
+    name: str
+    release_label: str
+    architecture: str
+    repository: str
+    base: str | None = None
+    executors: int
+    driver: Worker
+    executor: Worker
+    entry_point: str
+    input: str
+    output: str
+    region: str | None = None
+    bucket: str | None = None
+    logs: str | None = None
+    arguments: tuple[str, ...] = ()
+    spark_properties: Mapping[str, str] = field(default_factory=dict)
+    timeout_minutes: int = 60
+    max_attempts: int = 1
+    auto_stop_minutes: int = 5
+    vcpu_quota: int = 16
+    tags: Mapping[str, str] = field(default_factory=dict)
+    eks: Eks | None = None
+
+    @property
+    def base_image(self) -> str:
+        """The image that Orchard's is built on: the release's own unless the specification names another."""
+        return self.base or f"public.ecr.aws/emr-serverless/spark/{self.release_label}:latest"
+
+    @property
+    def platform(self) -> str:
+        """The architecture in the words of container images."""
+        return {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[self.architecture]
+
+    def job(self, *extra: str, input: str | None = None, output: str | None = None) -> JobOptions:
+        """The options of the job, with `extra` arguments behind those of the specification, and other places where given.
+
+        Raises:
+            SpecError: an argument that the job does not know, or a value that it refuses.
+        """
+        arguments = ["--input", input or self.input, "--output", output or self.output, *self.arguments, *extra]
+        try:
+            options = job_options(arguments)
+        except UsageError as exc:
+            raise SpecError(f"arguments of the job: {exc}: mend `arguments` in the specification or the command line") from exc
+        return replace(options, input=input or self.input, output=output or self.output)
+
+
+def load_spec(path: Path) -> Spec:
+    """Read a specification.
+
+    Raises:
+        SpecError: no such file, no JSON, or not what the schema asks for; names the place in the file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SpecError(f"{path}: {exc.strerror}: name the job specification with --spec, or call from the folder that holds it") from exc
+    except ValueError as exc:
+        raise SpecError(f"{path}: not JSON ({exc})") from exc
+    _validate(content, path)
+    return parse_spec(content)
+
+
+def _validate(content: Any, path: Path) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    validator = Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    if error := best_match(validator.iter_errors(content)):
+        place = error.json_path.removeprefix("$").removeprefix(".") or "the top level"
+        raise SpecError(f"{path}: {place}: {error.message}")
+
+
+def parse_spec(content: Mapping[str, Any]) -> Spec:
+    """The specification in a parsed file that fits the schema."""
+    renamed = {_FIELDS.get(name, name): value for name, value in content.items() if name not in ("$schema", "image")}
+    return Spec(
+        **{
+            **renamed,
+            "repository": content["image"]["repository"],
+            "base": content["image"].get("base"),
+            "driver": Worker(**content["driver"]),
+            "executor": Worker(**content["executor"]),
+            "arguments": tuple(content.get("arguments", ())),
+            "eks": _parse_eks(content["eks"]) if "eks" in content else None,
+        }
+    )
+
+
+def _parse_eks(content: Mapping[str, str]) -> Eks:
+    return Eks(virtual_cluster=content["virtualCluster"], execution_role=content["executionRole"], base=content.get("base"))
+
+
+_FIELDS = {
+    "releaseLabel": "release_label",
+    "entryPoint": "entry_point",
+    "sparkProperties": "spark_properties",
+    "timeoutMinutes": "timeout_minutes",
+    "maxAttempts": "max_attempts",
+    "autoStopMinutes": "auto_stop_minutes",
+    "vcpuQuota": "vcpu_quota",
+}

@@ -1,0 +1,261 @@
+"""Stay with a run until it is over: its states, its driver's lines, what they mean; and end it if nobody stays."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from deploy.aws import runs, s3
+from deploy.context import Context
+from deploy.errors import AwsError, RefusedError, RunError, UnavailableError, WaitError
+from deploy.hints import hint, hints
+from deploy.logs import Choice, Follower, Source, run_prefix
+from deploy.observed import Run
+from deploy.record import Submission
+from deploy.site import S3Place
+from deploy.targets import TARGETS, Phase
+from deploy.waiting import wait_for
+
+# Seconds that a cancelled run gets to be over; and that the last lines of a log get to arrive, which the service sends every 15 seconds.
+CANCELLING, LAST_LINES = 300.0, 20.0
+# Lines of Spark's log that are shown of a run that failed.
+_TAIL = 20
+
+
+def print_line(source: Source, line: str) -> None:
+    """A line of the job where the job itself wrote it: standard output or standard error."""
+    print(line, file=sys.stdout if source.stream == "stdout" else sys.stderr, flush=True)
+
+
+@dataclass
+class Watch:
+    """One run being watched.
+
+    Attributes:
+        show: takes the driver's lines.
+        verbose: show its standard error too, which is Spark's own log: what the job says comes on standard output. Without it the last of
+            those lines are shown when the run fails.
+        patience: seconds that the last lines get to arrive.
+    """
+
+    context: Context
+    submission: Submission
+    show: Callable[[Source, str], None] = print_line
+    verbose: bool = False
+    patience: float = LAST_LINES
+    _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=_TAIL))
+    _state: str = ""
+    _lines: int = 0
+    _told: set[str] = field(default_factory=set)
+    _follower: Follower | None = None
+
+    def __post_init__(self) -> None:
+        self._follower = follower(self.context, self.submission, Choice(every_attempt=True))
+
+    def until_over(self, seconds: float) -> Run:
+        """Wait for the end, telling each change of state and each line once.
+
+        Raises:
+            WaitError: it is not over in time.
+        """
+        found = wait_for(
+            self._look,
+            lambda run: self._phase(run).final,
+            what=f"the end of run {self.submission.run}",
+            seconds=seconds,
+            pace=self.context.pace,
+            say=self.context.say,
+        )
+        failed = self._phase(found) is Phase.FAILED
+        self._show_last(LAST_LINES if failed else LAST_LINES / 4)
+        for source, line in self._unshown if failed else ():
+            self.show(source, line)
+        return found
+
+    def cancel(self) -> Run:
+        """End the run and wait until it is over: while it is being cancelled it still costs."""
+        cancel(self.context, self.submission)
+        return self.until_over(CANCELLING)
+
+    def judge(self, run: Run) -> Submission:
+        """Record how the run ended, and raise unless it ended well.
+
+        Raises:
+            RunError: it failed or was cancelled, or what ran is not the image that was asked for.
+        """
+        ended = self.note(run)
+        if run.digest and run.digest != self.submission.digest:
+            raise RunError(
+                f"run {run.id}: it ran image {run.digest}, not {self.submission.digest} ({self.submission.tag}): someone changed the "
+                "application meanwhile: `orchard-deploy up` sets it right, then submit again"
+            )
+        if self._phase(run) is not Phase.SUCCEEDED:
+            advice = "".join(f"; {line}" for line in hints([run.details]))
+            raise RunError(
+                f"run {run.id}: {run.state}: {run.details or 'no details'}{advice}: `orchard-deploy logs --run {run.id}` shows why"
+            )
+        return ended
+
+    def note(self, run: Run) -> Submission:
+        """Record how the run ended, and which image it was."""
+        ended = replace(self.submission, state=run.state, ran=run.digest)
+        self.context.record.change(lambda known: known.with_run(ended))
+        return ended
+
+    def _look(self) -> Run:
+        target = TARGETS[self.submission.target]
+        run = runs.get_run(self.context.aws, target, self.submission.place, self.submission.run or "")
+        if run.state != self._state:
+            self._state = run.state
+            self.context.say(f"run {run.id}: {run.state}" + (f" ({run.details})" if run.details else ""))
+        self._show_new()
+        return run
+
+    def _phase(self, run: Run) -> Phase:
+        return TARGETS[self.submission.target].phases[run.state]
+
+    def _show_new(self) -> bool:
+        """Show what is new; whether there was anything."""
+        if self._follower is None:
+            return False
+        before = self._lines
+        try:
+            for source, line in self._follower.new_lines():
+                self._tell(source, line)
+        except UnavailableError:
+            raise
+        except AwsError as error:
+            self._follower = None
+            self.context.say(f"{error}; the run goes on, its lines are not shown")
+        return self._lines > before
+
+    def _show_last(self, patience: float) -> None:
+        """The lines that come after the end, until some have come and no more do."""
+        pace, came = self.context.pace, False
+        deadline = pace.clock() + min(patience, self.patience)
+        while self._follower and pace.clock() < deadline:
+            fresh = self._show_new()
+            if came and not fresh:
+                break
+            came = came or fresh
+            pace.sleep(pace.first)
+        for source, line in self._follower.last_lines() if self._follower else ():
+            self._tell(source, line)
+
+    def _tell(self, source: Source, line: str) -> None:
+        self._lines += 1
+        if self.verbose or source.stream == "stdout":
+            self.show(source, line)
+        else:
+            self._unshown.append((source, line))
+        advice = hint(line)
+        if advice and advice not in self._told:
+            self._told.add(advice)
+            self.context.say(f"in {source}: {advice}")
+
+
+def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:
+    """What follows the logs of a run in S3, if the specification has them there."""
+    logs = context.site.logs
+    if logs is None or submission.run is None:
+        return None
+    target = TARGETS[submission.target]
+    prefix = "/".join(part for part in (logs.prefix, run_prefix(target, submission.place, submission.run)) if part)
+    return Follower(
+        target,
+        prefix,
+        lambda: s3.keys(context.aws, S3Place(logs.bucket, prefix)),
+        lambda key: s3.read(context.aws, logs.bucket, key),
+        choice,
+    )
+
+
+def follow_logs(context: Context, submission: Submission, choice: Choice, *, follow: bool, show: Callable[[Source, str], None]) -> None:
+    """Show the logs of a run, to its end if `follow`.
+
+    Raises:
+        RefusedError: the specification keeps no logs in S3, or there are none of this run (yet).
+    """
+    logs, shown = follower(context, submission, choice), 0
+    if logs is None:
+        raise RefusedError("logs: the specification has no place for them: add `logs`; the console of EMR keeps its own for 30 days")
+    target = TARGETS[submission.target]
+
+    def look() -> Run:
+        nonlocal shown
+        run = runs.get_run(context.aws, target, submission.place, submission.run or "") if follow else _OVER
+        for source, line in logs.new_lines():
+            shown += 1
+            show(source, line)
+        return run
+
+    wait_for(
+        look,
+        lambda run: run is _OVER or target.phases[run.state].final,
+        what=f"the end of run {submission.run}",
+        seconds=7 * 86400,
+        pace=context.pace,
+        say=context.say,
+    )
+    for source, line in logs.last_lines():
+        shown += 1
+        show(source, line)
+    if not shown:
+        raise RefusedError(
+            f"run {submission.run}: no such logs in {context.site.logs}: they come some 15 seconds after the workers have started; "
+            "`orchard-deploy status` tells how far the run is"
+        )
+
+
+_OVER = Run(id="", place="", name="", state="")
+
+
+def cancel(context: Context, submission: Submission) -> None:
+    """Ask for a run's end; one that is over already is left as it is."""
+    try:
+        runs.cancel_run(context.aws, TARGETS[submission.target], submission.place, submission.run or "")
+    except AwsError as error:
+        run = runs.get_run(context.aws, TARGETS[submission.target], submission.place, submission.run or "")
+        if not TARGETS[submission.target].phases[run.state].final:
+            raise error
+
+
+def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], bool | None]) -> Submission:
+    """Stay with a run to its end; when this process leaves early, the run is ended, unless `detach` or someone says otherwise.
+
+    Args:
+        seconds: to stay.
+        ask: puts a yes-or-no question; None where nobody can answer.
+
+    Raises:
+        RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt: someone left.
+    """
+    run = watched.submission.run
+    try:
+        return watched.judge(watched.until_over(seconds))
+    except WaitError as error:
+        if detach:
+            raise WaitError(f"{error}; it goes on: `orchard-deploy status` tells how far it is, `cancel` ends it") from error
+        ended = watched.cancel()
+        watched.note(ended)
+        raise WaitError(f"{error}; it was cancelled, and is {ended.state} now") from error
+    except AwsError:
+        # Credentials that ran out, for instance: nothing can be done about the run from here.
+        watched.context.say(f"run {run} may go on: see `orchard-deploy status` when AWS answers again")
+        raise
+    except KeyboardInterrupt:
+        if detach or ask(f"Cancel run {run}? It goes on, and costs, if you do not. [y/N] ") is False:
+            watched.context.say(f"run {run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it")
+        else:
+            watched.note(watched.cancel())
+        raise
+
+
+def ask_person(question: str) -> bool | None:
+    """Put a question to whoever sits at the terminal; None where nobody does."""
+    if not sys.stdin.isatty():
+        return None
+    print(f"\norchard-deploy: {question}", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,141 @@
+"""Fixtures of the AWS tests: a small source tree, the specification in an account, a rehearsal to talk to. No real AWS is ever reached."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.aws.session import Aws
+from deploy.context import Context
+from deploy.record import record_file
+from deploy.rehearsal.orders import Order, Runner
+from deploy.rehearsal.registry import StandIn, stand_in
+from deploy.rehearsal.runners import ProcessRunner
+from deploy.rehearsal.stage import Rehearsal, rehearsal
+from deploy.rehearsal.timings import Timings
+from deploy.site import Account, Site
+from deploy.spec import SPEC_FILE, Spec, load_spec
+from deploy.tag import FILES, image_tag, ingredients
+from deploy.targets import TARGETS, spec_for
+from deploy.waiting import Pace
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+CLUSTER = "vc0123456789"
+# A thousand times as fast as AWS, but for minutes of idling and time-outs, which take a second.
+QUICK = replace(Timings().faster(1000), minute=1.0, logging=0.05)
+
+
+def write_tree(folder: Path, **changes: Any) -> Path:
+    """A source tree with all that an image's tag is made of, and a specification."""
+    for name in ("app", "image"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "part.py").write_text(f"# {name}\n", encoding="utf-8")
+    for name in FILES:
+        (folder / name).write_text(f"# {name}\n", encoding="utf-8")
+    content = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
+    eks = {"virtualCluster": CLUSTER, "executionRole": "orchard-eks-job"}
+    (folder / SPEC_FILE).write_text(json.dumps({**content, "eks": eks, **changes}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A source tree."""
+    return write_tree(tmp_path / "tree")
+
+
+@pytest.fixture
+def spec(tree: Path) -> Spec:
+    """Its specification."""
+    return load_spec(tree / SPEC_FILE)
+
+
+@pytest.fixture
+def site(spec: Spec) -> Site:
+    """The specification in an account."""
+    return Site(spec, Account(id="123456789012", region=REGION))
+
+
+def tree_tag(tree: Path, target: str = "serverless") -> str:
+    """The tag of a tree's image."""
+    spec = spec_for(load_spec(tree / SPEC_FILE), TARGETS[target])
+    return image_tag(spec.release_label, ingredients(tree, spec))
+
+
+def python_job(code: str) -> Callable[[Mapping[str, str], StandIn], Runner]:
+    """A runner whose jobs are a few lines of Python, called with the job's own arguments."""
+
+    def command(order: Order) -> list[str]:
+        return [sys.executable, "-c", code, *order.arguments]
+
+    return lambda environ, images: ProcessRunner(command, {"ATTEMPTS": "", **environ})
+
+
+GOOD_JOB = "import sys; print('50 photos done'); print('warming up', file=sys.stderr)"
+
+
+@dataclass
+class Theatre:
+    """Rehearsals for one test, each with the environment set to talk to it."""
+
+    tree: Path
+    stack: ExitStack
+    monkeypatch: pytest.MonkeyPatch
+
+    def open(self, job: str = GOOD_JOB, **options: Any) -> Rehearsal:
+        """A rehearsal whose repository gets the tree's images as soon as there is one."""
+        tags = frozenset([tree_tag(self.tree), tree_tag(self.tree, "eks"), *options.pop("tags", ())])
+        settings: dict[str, Any] = {
+            "region": REGION,
+            "runner": python_job(job),
+            "timings": QUICK,
+            "images": partial(stand_in, tags=tags),
+            "clusters": frozenset([CLUSTER]),
+            **options,
+        }
+        stage = self.stack.enter_context(rehearsal(**settings))
+        for name, value in stage.environ.items():
+            self.monkeypatch.setenv(name, value)
+        return stage
+
+
+@pytest.fixture
+def theatre(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Theatre]:
+    """Opens rehearsals; all of them end with the test."""
+    with ExitStack() as stack:
+        yield Theatre(tree, stack, monkeypatch)
+
+
+@pytest.fixture
+def stage(theatre: Theatre) -> Rehearsal:
+    """A rehearsal with a job that ends well."""
+    return theatre.open()
+
+
+FAST = Pace(first=0.02, longest=0.1)
+
+
+def context_of(tree: Path, *, said: list[str] | None = None, target: str = "serverless", aws: Aws | None = None, **spec: Any) -> Context:
+    """What a command in this tree would work with, at a test's pace."""
+    aws = aws or Aws(region=REGION)
+    loaded = replace(spec_for(load_spec(tree / SPEC_FILE), TARGETS[target]), **spec)
+    site = Site(loaded, aws.account)
+    lines = said if said is not None else []
+    return Context(
+        aws=aws,
+        site=site,
+        target=TARGETS[target],
+        record=record_file(site, tree / SPEC_FILE),
+        tree=tree,
+        pace=FAST,
+        tell=lines.append,
+    )

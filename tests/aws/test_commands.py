@@ -1,0 +1,262 @@
+"""The commands as they are typed: what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.__main__ import main
+from deploy.aws import s3
+from deploy.rehearsal.stage import Rehearsal
+from tests.aws.conftest import ROOT, Theatre, context_of, tree_tag
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(tree: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in the tree: exit code, standard output, standard error."""
+
+    def run(name: str, *words: str, job: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        behind = ("--", *job) if job else ()
+        code = main([name, "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words, *behind])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def photo(tree: Path) -> None:
+    context = context_of(tree)
+    s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
+
+
+def test_a_whole_story(command: Command, stage: Rehearsal, tree: Path) -> None:
+    code, out, err = command("plan")
+    assert (code, err) == (0, "")
+    assert re.search(r"cap +1 driver \+ 2 executors, one run at a time: 12 vCPU, 48 GB of memory, 60 GB of disk", out)
+    assert "worst case  0.91 USD: every worker for 60 minutes" in out
+    assert "not AWS" in out
+    assert "to do       make ECR repository orchard" in out
+    code, dry, _ = command("up", "--dry-run")
+    assert stage.serverless.applications == {}
+    assert dry.splitlines()[0] == "make ECR repository orchard"
+    code, out, err = command("up")
+    assert (code, out) == (0, "")
+    assert dry.splitlines() == [line.removeprefix("orchard-deploy: ") for line in err.splitlines()[:-1]]
+    photo(tree)
+    code, out, err = command("submit", "--wait", "--budget", "1", job=("--varieties", "5"))
+    assert code == 0
+    assert out.splitlines()[0] == "50 photos done"
+    run = out.splitlines()[-1]
+    assert re.fullmatch("00r[0-9a-f]+", run)
+    assert f"run {run}: SUCCESS" in err
+    assert "USD (billed)" in err
+    code, out, err = command("status")
+    assert (code, err) == (0, "")
+    assert f"run         {run}: SUCCESS, image {tree_tag(tree)}" in out
+    assert "to do" not in out
+    code, out, err = command("logs", "--stream", "stdout")
+    assert (code, out, err) == (0, "50 photos done\n", "")
+    code, out, err = command("cost", "--json")
+    assert json.loads(out)["photos"] == 1
+    assert json.loads(out)["billed"] is True
+    code, dry, _ = command("down", "--dry-run", "--with-data")
+    assert "delete role orchard-job-us-east-1" in dry
+    code, out, err = command("down")
+    assert "left: bucket orchard-{account}-us-east-1: holds data" in err
+    code, out, err = command("down", "--with-data")
+    assert err.splitlines()[-1] == "orchard-deploy: nothing is left"
+
+
+def test_the_plan_as_json_holds_the_very_inputs(command: Command, stage: Rehearsal, tmp_path: Path) -> None:
+    folder = tmp_path / "inputs"
+    code, out, err = command("plan", "--json", "--photos", "90000", "--cli-input", str(folder))
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["cost"]["estimate"]["photos"] == 90000
+    files = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+    assert files == facts["inputs"]
+    assert "--cli-input-json" in err
+    assert facts["actions"][0]["operation"] == "create_repository"
+
+
+def test_an_offline_plan_needs_no_aws_at_all(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    code, out, err = command("plan", "--offline", "--region", "us-east-1")
+    assert (code, err) == (0, "")
+    assert "USD" in out
+    code, _, err = command("plan", "--offline", "--region", "us-east-1", "--account", "12")
+    assert code == 2
+    assert "an account's number has 12 digits" in err
+    code, _, err = command("plan", "--offline", "--region", "eu-west-3")
+    assert code == 2
+    assert "no price of EMR serverless in eu-west-3" in err
+
+
+def test_a_budget_below_the_worst_case_spends_nothing(command: Command, stage: Rehearsal, tree: Path) -> None:
+    command("up")
+    code, out, err = command("submit", "--budget", "0.50")
+    assert (code, out) == (1, "")
+    assert "--budget 0.50: the worst case is 0.91 USD" in err
+    assert stage.serverless.floor.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("ready", "message"),
+    [
+        (0, "ECR does not have it: `orchard-deploy up` makes the repository"),
+        (1, r"input s3://orchard-\{account\}-us-east-1/photos: no photos in it"),
+    ],
+)
+def test_what_a_run_needs_is_asked_for_before_it_is_started(command: Command, stage: Rehearsal, ready: int, message: str) -> None:
+    for _ in range(ready):
+        command("up")
+    code, out, err = command("submit")
+    assert (code, out) == (1, "")
+    assert re.search(message, err)
+    assert stage.serverless.floor.jobs == {}
+
+
+def test_a_dry_run_of_submit_prints_the_call_and_makes_nothing(command: Command, stage: Rehearsal, tree: Path) -> None:
+    command("up")
+    photo(tree)
+    code, out, err = command("submit", "--dry-run", job=("--varieties", "5"))
+    assert code == 0
+    assert json.loads(out)["jobDriver"]["sparkSubmit"]["entryPointArguments"][-2:] == ["--varieties", "5"]
+    assert "to do       make application orchard" in err
+    assert stage.serverless.applications == {}
+
+
+def test_an_uploaded_main_file_is_what_runs(command: Command, stage: Rehearsal, tree: Path, tmp_path: Path) -> None:
+    command("up")
+    photo(tree)
+    main_file = tmp_path / "mine.py"
+    main_file.write_text("print('mine')\n")
+    code, out, err = command("submit", "--upload-main", str(main_file), "--json")
+    assert code == 0
+    (job,) = stage.serverless.floor.jobs.values()
+    address = job.request["jobDriver"]["sparkSubmit"]["entryPoint"]
+    assert re.fullmatch(r"s3://orchard-123456789012-us-east-1/code/[0-9a-f]{12}/mine\.py", address)
+    assert stage.world.read(address) == b"print('mine')\n"
+    assert json.loads(out)["run"] == job.id
+    code, _, err = command("submit", "--upload-main", str(tmp_path / "none.py"))
+    assert (code, "No such file" in err) == (2, True)
+
+
+def test_a_job_argument_that_the_job_refuses_costs_nothing(command: Command, stage: Rehearsal, tree: Path) -> None:
+    command("up")
+    photo(tree)
+    code, _, err = command("submit", job=("--variance", "7"))
+    assert code == 2
+    assert "arguments of the job: --variance is a share" in err
+    assert stage.serverless.floor.jobs == {}
+
+
+def test_the_same_again_while_it_is_under_way_starts_nothing(theatre: Theatre, command: Command, tree: Path) -> None:
+    stage = theatre.open("import time; time.sleep(60)")
+    command("up")
+    photo(tree)
+    _, first, _ = command("submit")
+    code, second, err = command("submit")
+    assert (code, second) == (0, first)
+    assert "does the very same and is not over: not started again" in err
+    assert len(stage.serverless.floor.jobs) == 1
+    code, out, _ = command("cancel", "--dry-run")
+    assert out == f"cancel run {first}"
+    code, out, err = command("cancel")
+    assert (code, out) == (0, f"run {first.strip()}: CANCELLED\n")
+
+
+def test_logs_are_followed_to_the_end_and_named_where_there_are_none(theatre: Theatre, command: Command, tree: Path) -> None:
+    theatre.open("import time; print('a', flush=True); time.sleep(1); print('b')")
+    command("up")
+    photo(tree)
+    code, _, err = command("logs")
+    assert (code, "there are none: `orchard-deploy submit` starts one" in err) == (1, True)
+    _, run, _ = command("submit")
+    code, out, err = command("logs", "--executors")
+    assert code == 1
+    assert f"run {run.strip()}: no such logs in s3://orchard-" in err
+    code, out, err = command("logs", "--follow")
+    assert (code, out) == (0, "a\nb\n")
+    code, _, err = command("logs", "--run", "00rnone")
+    assert code == 1
+    assert f"run 00rnone: orchard has no such run on serverless; the last ones are {run.strip()}" in err
+
+
+def test_executors_and_attempts_are_shown_when_asked_for(command: Command, stage: Rehearsal, tree: Path) -> None:
+    import gzip
+
+    command("up")
+    photo(tree)
+    _, run, _ = command("submit", "--wait")
+    run = run.splitlines()[-1]
+    (application,) = stage.serverless.applications
+    prefix = f"s3://orchard-123456789012-us-east-1/logs/applications/{application}/jobs/{run}"
+    stage.world.write(f"{prefix}/SPARK_EXECUTOR/1/stderr.gz", gzip.compress(b"hello from 1\n"))
+    stage.world.write(f"{prefix}/attempts/2/SPARK_DRIVER/stdout.gz", gzip.compress(b"second try\n"))
+    assert command("logs", "--executors")[2] == "hello from 1\n"
+    assert command("logs", "--stream", "stdout")[1] == "second try\n"
+    assert command("logs", "--stream", "stdout", "--attempt", "1")[1] == "50 photos done\n"
+
+
+def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("plan", "up", "down", "iam", "submit", "status", "logs", "cost", "cancel", "rehearse", "push"):
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0
+        assert name in capsys.readouterr().out
+
+
+def orchard(stage: Rehearsal, tree: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "deploy", words[0], "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words[1:]]
+    environ = {**os.environ, **stage.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **options
+    )
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_where_nobody_can_be_asked(theatre: Theatre, command: Command, tree: Path, sent: signal.Signals) -> None:
+    stage = theatre.open("import time; print('working', flush=True); time.sleep(60)")
+    command("up")
+    photo(tree)
+    process = orchard(stage, tree, "submit", "--wait")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "CANCELLED" in err
+    assert "Traceback" not in err
+    assert [job.stage.value for job in stage.serverless.floor.jobs.values()] == ["CANCELLED"]
+
+
+def test_killed_outright_the_run_goes_on_and_is_found(theatre: Theatre, command: Command, tree: Path) -> None:
+    stage = theatre.open("import time; print('working', flush=True); time.sleep(60)")
+    command("up")
+    photo(tree)
+    process = orchard(stage, tree, "submit", "--wait")
+    deadline = time.monotonic() + 60
+    while not stage.serverless.floor.jobs and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)
+    (job,) = stage.serverless.floor.jobs.values()
+    code, out, err = command("status")
+    assert job.id in out
+    code, _, err = command("down")
+    assert (code, f"runs are active: {job.id}" in err) == (1, True)
+    code, _, err = command("down", "--force", "--with-data")
+    assert err.splitlines()[-1] == "orchard-deploy: nothing is left"

@@ -1,0 +1,109 @@
+"""EMR on EKS: the same specification, the same cap, the same way of staying with a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.__main__ import main
+from deploy.aws import s3
+from deploy.choose import known_runs
+from deploy.ensure import up
+from deploy.errors import RunError, SpecError
+from deploy.rehearsal.stage import Rehearsal
+from deploy.spec import SPEC_FILE, load_spec
+from deploy.submit import Wanted, submit
+from deploy.targets import EKS, SERVERLESS, spec_for
+from deploy.watch import Watch, watch
+from tests.aws.conftest import CLUSTER, Theatre, context_of, tree_tag
+
+
+def never(question: str) -> None:
+    raise AssertionError(question)
+
+
+def test_a_run_on_eks_from_up_to_its_last_line(tree: Path, stage: Rehearsal) -> None:
+    said: list[str] = []
+    shown: list[str] = []
+    context = context_of(tree, target="eks", said=said)
+    up(context)
+    submission = submit(context, Wanted(photos=1))
+    watched = Watch(context, submission, show=lambda source, line: shown.append(f"{source}: {line}"), patience=0.5)
+    ended = watch(watched, seconds=30, detach=False, ask=never)
+    assert (ended.state, ended.target, ended.place) == ("COMPLETED", "eks", CLUSTER)
+    assert "driver stdout: 50 photos done" in shown
+    assert said[-1].endswith("COMPLETED")
+    (job,) = stage.containers.floor.jobs.values()
+    parameters = job.request["jobDriver"]["sparkSubmitJobDriver"]["sparkSubmitParameters"]
+    assert f"spark.kubernetes.container.image=123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@{submission.digest}" in parameters
+    assert "spark.executor.instances=2" in parameters
+    assert job.request["executionRoleArn"] == "arn:aws:iam::123456789012:role/orchard-eks-job"
+    assert job.request["releaseLabel"] == "emr-7.13.0-latest"
+    assert stage.serverless.applications == {}
+
+
+def test_a_failed_run_on_eks_says_why(theatre: Theatre, tree: Path) -> None:
+    theatre.open("import sys; sys.exit(1)")
+    context = context_of(tree, target="eks")
+    up(context)
+    submission = submit(context, Wanted())
+    with pytest.raises(RunError, match="FAILED: USER_ERROR: Job failed"):
+        watch(Watch(context, submission, patience=0), seconds=30, detach=False, ask=never)
+
+
+def test_cancelling_on_eks_is_pending_before_it_is_done(theatre: Theatre, tree: Path) -> None:
+    theatre.open("import time; time.sleep(60)")
+    said: list[str] = []
+    context = context_of(tree, target="eks", said=said)
+    up(context)
+    submission = submit(context, Wanted())
+    assert Watch(context, submission, patience=0).cancel().state == "CANCELLED"
+    ((entry, run),) = known_runs(context)
+    assert run is not None
+    assert (entry.run, run.state) == (submission.run, "CANCELLED")
+
+
+def test_runs_of_the_two_services_are_kept_apart(tree: Path, stage: Rehearsal) -> None:
+    here, there = context_of(tree), context_of(tree, target="eks")
+    up(here)
+    first, second = submit(here, Wanted()), submit(there, Wanted())
+    assert [entry.run for entry, _ in known_runs(here)] == [first.run]
+    assert [entry.run for entry, _ in known_runs(there)] == [second.run]
+
+
+def test_another_base_makes_another_image_with_a_tag_of_its_own(tree: Path) -> None:
+    spec = load_spec(tree / SPEC_FILE)
+    assert spec_for(spec, SERVERLESS).base_image == "public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"
+    assert spec_for(spec, EKS).base_image == "public.ecr.aws/emr-on-eks/spark/emr-7.13.0:latest"
+    assert tree_tag(tree) != tree_tag(tree, "eks")
+
+
+def test_a_specification_without_eks_says_what_to_add(tree: Path) -> None:
+    content = json.loads((tree / SPEC_FILE).read_text())
+    del content["eks"]
+    (tree / SPEC_FILE).write_text(json.dumps(content))
+    with pytest.raises(SpecError, match='eks: the specification has none: add "eks"'):
+        spec_for(load_spec(tree / SPEC_FILE), EKS)
+
+
+def test_a_budget_on_eks_needs_someone_who_ends_the_run(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
+    context = context_of(tree, target="eks")
+    up(context)
+    s3.write(context.aws, context.site.input.bucket, "photos/a/1.jpg", b"x")
+    words = ["submit", "--target", "eks", "--spec", str(tree / SPEC_FILE), "--tree", str(tree), "--budget", "5"]
+    assert main(words) == 1
+    assert "nothing ends a run on EKS at its time-out but `submit --wait`" in capsys.readouterr().err
+    assert main([*words, "--wait"]) == 0
+    captured = capsys.readouterr()
+    assert "EMR's part alone; the nodes are billed by EC2 or Fargate" in captured.err
+    assert captured.out.splitlines()[0] == "50 photos done"
+
+
+def test_the_files_for_eks_hold_a_quota_for_the_namespace(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", "--offline", "--region", "us-east-1", "--target", "eks", "--spec", str(tree / SPEC_FILE), "--tree", str(tree)]
+    assert main([*words, "--cli-input", str(tmp_path / "x")]) == 0
+    quota = json.loads((tmp_path / "x" / "kubernetes-resource-quota.json").read_text())
+    assert quota["kind"] == "ResourceQuota"
+    assert "start-job-run" in " ".join(path.name for path in (tmp_path / "x").iterdir())

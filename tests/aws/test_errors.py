@@ -1,0 +1,149 @@
+"""What AWS refuses and what goes wrong on the way: one line that says where, what and what next; never a traceback."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from botocore import exceptions as boto
+
+from deploy.__main__ import main
+from deploy.aws.session import Aws, explained
+from deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
+from deploy.rehearsal.stage import Rehearsal
+from tests.aws.conftest import REGION, ROOT, Theatre
+
+
+def said_by(tree: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code and standard error of a command."""
+    code = main([words[0], "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words[1:]])
+    return code, capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "kind", "line"),
+    [
+        ("emr-serverless", "ListApplications", "throttle", "too many calls for AWS, tried again and given up: call again in a minute"),
+        ("emr-serverless", "ListApplications", "5xx", "a fault on AWS's side, tried again and given up: call again later"),
+        ("emr-serverless", "ListApplications", "lost", "no answer (Connection was closed"),
+        ("emr-serverless", "ListApplications", "expired", "the credentials have expired: log in again"),
+        ("emr-serverless", "ListApplications", "denied", "not allowed: `orchard-deploy iam deployer` prints the policy that is needed"),
+        ("sts", "GetCallerIdentity", "expired", "AWS, sts get_caller_identity: the credentials have expired"),
+        ("iam", "GetRole", "denied", "AWS, iam get_role: User is not authorized to perform this action: not allowed"),
+        ("ecr", "DescribeRepositories", "throttle", "AWS, ecr describe_repositories: Rate exceeded (ThrottlingException)"),
+    ],
+)
+def test_each_fault_is_one_line(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], service: str, operation: str, kind: str, line: str
+) -> None:
+    stage.faults.plan(service, operation, kind, 1)
+    code, err = said_by(tree, capsys, "status")
+    assert code == 1
+    assert err.startswith("orchard-deploy: error: AWS, ")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_faults_that_pass_are_not_even_seen(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "4")
+    for kind in ("throttle", "5xx", "lost"):
+        stage.faults.plan("emr-serverless", "ListApplications", kind, 1)
+    code, err = said_by(tree, capsys, "status")
+    assert (code, err) == (0, "")
+    assert [name for _, name in stage.faults.log].count("ListApplications") >= 4
+
+
+def test_without_a_setting_of_the_users_a_call_is_tried_six_times(monkeypatch: pytest.MonkeyPatch, stage: Rehearsal) -> None:
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    assert Aws(region=REGION)._config.retries == {"mode": "standard", "total_max_attempts": 6}
+
+
+def test_no_network_is_one_line(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    code, err = said_by(tree, capsys, "plan")
+    assert code == 1
+    assert "AWS, sts get_caller_identity: no answer (Could not connect" in err
+    assert "check network, proxy and region" in err
+    assert err.count("\n") == 1
+
+
+def test_no_region_is_one_line(tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for words in (("status",), ("plan", "--offline")):
+        code, err = said_by(tree, capsys, *words)
+        assert code == 2
+        assert "AWS region: none is set: write `region` into the specification" in err
+
+
+def test_no_credentials_is_one_line(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    code, err = said_by(tree, capsys, "status")
+    assert code == 1
+    assert "AWS credentials: Unable to locate credentials" in err
+    assert "aws sso login" in err
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
+    code, err = said_by(tree, capsys, "status")
+    assert "AWS credentials: Partial credentials found" in err
+
+
+def test_an_unknown_profile_is_one_line(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = said_by(tree, capsys, "status", "--profile", "nobody")
+    assert code == 1
+    assert "AWS credentials: The config profile (nobody) could not be found" in err
+
+
+def test_the_specification_is_checked_before_anything_is_asked(theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = theatre.open()
+    spec = (tree / "emr-serverless.json").read_text().replace('"executors": 2', '"executors": 7')
+    (tree / "emr-serverless.json").write_text(spec)
+    code, err = said_by(tree, capsys, "up")
+    assert code == 2
+    assert "32 vCPU at once" in err
+    assert stage.faults.log == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (boto.TokenRetrievalError(provider="sso", error_msg="expired"), CredentialsError),
+        (boto.UnauthorizedSSOTokenError(), CredentialsError),
+        (boto.NoRegionError(), SpecError),
+        (boto.ReadTimeoutError(endpoint_url="x"), UnavailableError),
+        (boto.ProxyConnectionError(proxy_url="x"), UnavailableError),
+        (boto.SSLError(endpoint_url="x", error="certificate"), UnavailableError),
+        (boto.ParamValidationError(report="bad"), InvalidError),
+        (boto.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "X"), DeniedError),
+        (boto.ClientError({"Error": {"Code": "UnrecognizedClientException", "Message": "no"}}, "X"), CredentialsError),
+        (boto.ClientError({"Error": {"Code": "Odd", "Message": "two\nlines"}}, "X"), AwsError),
+        (boto.ClientError({}, "X"), AwsError),
+    ],
+)
+def test_everything_that_boto_raises_becomes_an_error_of_ours(raised: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(kind) as caught, explained("x y"):
+        raise raised
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is raised
+
+
+def test_no_error_of_boto_is_left_out() -> None:
+    """botocore's errors have two roots, both caught; the two that have neither are about its own damaged data files."""
+    kinds = [kind for kind in vars(boto).values() if isinstance(kind, type) and kind.__module__ == boto.__name__]
+    caught = (boto.BotoCoreError, boto.ClientError, Warning)
+    assert {kind.__name__ for kind in kinds if not issubclass(kind, caught)} == {"MissingServiceIdError", "UndefinedModelAttributeError"}
+
+
+def test_no_log_call_or_print_of_credentials_is_in_the_code() -> None:
+    for path in (ROOT / "deploy").rglob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not names & {"get_credentials", "access_key", "secret_key"}, path

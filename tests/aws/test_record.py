@@ -1,0 +1,86 @@
+"""The record: atomic, without account numbers, of no consequence when lost."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import RefusedError, SpecError
+from deploy.record import Record, RecordFile, Submission, record_file
+from deploy.site import Site
+
+RUN = Submission(token="t1", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / ".orchard" / "orchard-x.json")
+    assert file.read() == Record()
+    file.change(lambda known: known.with_made("role", "r").with_run(RUN))
+    file.change(lambda known: known.with_run(replace(RUN, run="00r1")))
+    assert file.read() == Record(made={"role": "r"}, runs=(replace(RUN, run="00r1"),))
+    file.change(lambda known: known.without("role"))
+    assert file.read().made == {}
+
+
+def test_nothing_but_the_whole_file_is_ever_there(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "r.json")
+    file.change(lambda known: known.with_made("role", "r"))
+    with pytest.raises(ZeroDivisionError):
+        file.change(lambda known: known.with_made("bucket", str(1 / 0)))
+    assert file.read().made == {"role": "r"}
+
+
+def test_changes_of_several_processes_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.starmap(add, [(path, number) for number in range(24)])
+    assert set(RecordFile(path).read().made) == {f"thing{number}" for number in range(24)}
+
+
+def add(path: Path, number: int) -> None:
+    RecordFile(path).change(lambda known: known.with_made(f"thing{number}", "x"))
+
+
+def test_two_commands_do_not_act_at_once(tmp_path: Path) -> None:
+    first, second = RecordFile(tmp_path / "r.json"), RecordFile(tmp_path / "r.json")
+    with first.acting():
+        first.change(lambda known: known.with_made("role", "r"))
+        with pytest.raises(RefusedError, match="another orchard-deploy is at work"), second.acting():
+            pass
+    with second.acting():
+        pass
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 99}', '{"schema_version": 1, "made": {}, "runs": [{"x": 1}]}'])
+def test_a_file_that_is_no_record_is_named_and_nothing_is_guessed(tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(SpecError, match=r"r\.json: not a record of this version.*move it away"):
+        RecordFile(tmp_path / "r.json").read()
+
+
+def test_the_record_lies_beside_the_specification_by_name_and_region(site: Site, tree: Path) -> None:
+    file = record_file(replace_name(site, "my/fruit #1"), tree / "emr-serverless.json")
+    assert file.path == tree / ".orchard" / "my-fruit--1-us-east-1.json"
+
+
+def replace_name(site: Site, name: str) -> Site:
+    return Site(replace(site.spec, name=name), site.account)
+
+
+def test_a_deleted_record_leaves_no_folder(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / ".orchard" / "r.json")
+    with file.acting():
+        file.change(lambda known: known.with_made("role", "r"))
+        file.delete()
+    assert list(tmp_path.iterdir()) == []
+    assert json.dumps(file.read().made) == "{}"
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / ".orchard").write_text("a file")
+    with pytest.raises(SpecError, match="must be written before anything is made"):
+        RecordFile(tmp_path / ".orchard" / "r.json").change(lambda known: known)

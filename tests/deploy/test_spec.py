@@ -1,0 +1,70 @@
+"""The job specification: what is read from it, and what is refused where."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.errors import SpecError
+from deploy.spec import SCHEMA_FILE, SPEC_FILE, Spec, load_spec
+from tests.deploy.conftest import ROOT
+
+CONTENT = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
+
+
+def changed(tmp_path: Path, **values: Any) -> Path:
+    path = tmp_path / SPEC_FILE
+    path.write_text(json.dumps({**CONTENT, **values}), encoding="utf-8")
+    return path
+
+
+def test_the_projects_own_specification_is_read_whole(spec: Spec) -> None:
+    assert (spec.executors, spec.driver.cpu, spec.executor.memory, spec.executor.disk) == (2, 4, 16, 20)
+    assert spec.base_image == "public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"
+    assert spec.job().variance == 0.9
+
+
+def test_the_schema_and_the_object_know_the_same_fields() -> None:
+    properties = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["properties"].keys() - {"$schema", "image"}
+    snake = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in properties}
+    assert snake | {"repository", "base"} == {field.name for field in fields(Spec)}
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"executors": 0}, "executors: 0 is less than the minimum of 1"),
+        ({"executor": {"cpu": 3, "memory": 16, "disk": 20}}, r"executor.cpu: 3 is not one of \[1, 2, 4, 8, 16\]"),
+        ({"entryPoint": "main.py"}, "entryPoint: 'main.py' does not match"),
+        ({"sparkProperties": {"hive.x": "1"}}, "sparkProperties: 'hive.x' does not match"),
+        ({"excutors": 2}, "the top level: Additional properties are not allowed"),
+        ({"image": {}}, "image: 'repository' is a required property"),
+    ],
+)
+def test_what_the_schema_refuses_is_named_with_its_place(tmp_path: Path, values: dict[str, Any], place: str) -> None:
+    with pytest.raises(SpecError, match=place):
+        load_spec(changed(tmp_path, **values))
+
+
+def test_a_missing_file_and_a_file_that_is_no_json_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"No such file.*--spec"):
+        load_spec(tmp_path / "none.json")
+    (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SpecError, match="not JSON"):
+        load_spec(tmp_path / "broken.json")
+
+
+def test_further_arguments_win_over_the_specifications(spec: Spec) -> None:
+    job = spec.job("--variance", "0.5", "--varieties", "5", input="/in", output="/out")
+    assert (job.variance, job.varieties, job.input, job.output) == (0.5, 5, "/in", "/out")
+
+
+@pytest.mark.parametrize("arguments", [("--variance", "2"), ("--no-such-flag",), ("--varieties", "many")])
+def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(spec: Spec, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(SpecError, match="arguments of the job"):
+        spec.job(*arguments)
