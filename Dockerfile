@@ -11,6 +11,7 @@ RUN command -v python3.11 >/dev/null \
  || { dnf install -y --setopt=install_weak_deps=False python3.11 && dnf clean all && rm -rf /var/cache/dnf /var/log/dnf* /var/log/hawkey*; }
 COPY image/requirements.txt /opt/orchard/requirements.txt
 # Compiled here, since nobody can write there later; told apart by hash and not by time, so that equal sources give equal files.
+# Without -B, Python would write a file or two itself while it starts, by time.
 # TensorFlow's C++ headers serve no one without a compiler.
 RUN python3.11 -m venv /opt/orchard/venv \
  && cd /opt/orchard/venv/bin \
@@ -18,7 +19,7 @@ RUN python3.11 -m venv /opt/orchard/venv \
  && rm -rf ../lib/python3.11/site-packages/tensorflow/include \
  && ./python -m pip uninstall --quiet --yes pip \
  && find .. -name __pycache__ -prune -exec rm -rf {} + \
- && PYTHONHASHSEED=0 ./python -m compileall -q --invalidation-mode unchecked-hash ../lib/python3.11/site-packages
+ && PYTHONHASHSEED=0 ./python -B -m compileall -q -f --invalidation-mode unchecked-hash ../lib/python3.11/site-packages
 
 # --- The app as a package, laid out as in the image.
 FROM packages AS app
@@ -30,7 +31,7 @@ RUN site=/layer/opt/orchard/venv/lib/python3.11/site-packages \
  && python -m ensurepip >/dev/null \
  && python -m pip install --quiet --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index --target $site /src \
  && mv $site/bin /layer/opt/orchard/venv/bin \
- && PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash $site \
+ && PYTHONHASHSEED=0 python -B -m compileall -q -f --invalidation-mode unchecked-hash $site \
  && cp /src/image/main.py /layer/opt/orchard/main.py
 
 # --- The network's weights: found, checked by fingerprint, made into the run-time model by TensorFlow, and verified.
