@@ -6,13 +6,12 @@ made carries a tag that says for which specification, so that what is ours is kn
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deploy import payloads
+from deploy.compare import differences, includes, same_policy
 from deploy.errors import RefusedError
 from deploy.iam import JOB_POLICY, job_policy, job_trust, repository_policy
 from deploy.observed import Application, Observed, Repository
@@ -154,16 +153,6 @@ def bucket_is_own(site: Site, seen: Observed, recorded: Mapping[str, str]) -> bo
     return is_own(site, seen.bucket.tags) or (BUCKET in recorded and not seen.bucket.tags)
 
 
-def differences(wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
-    """The names of the settings that are not as wanted; what AWS adds of its own does not count."""
-    return [name for name, value in wanted.items() if not _holds(value, actual.get(name))]
-
-
-def same_policy(wanted: Mapping[str, Any], actual: Mapping[str, Any] | None) -> bool:
-    """Whether two policies say the same: one thing and a list of it are equal."""
-    return actual is not None and _listed(wanted) == _listed(actual)
-
-
 def stop_application(application: Application) -> Action:
     """The call that stops an application; it waits until it is at rest."""
     return Action(
@@ -186,7 +175,7 @@ def _repository(site: Site, seen: Observed, target: Target) -> Iterator[Action]:
         yield _ecr("put_image_tag_mutability", payloads.put_image_tag_mutability(site), f"keep the tags of {name} from being overwritten")
     if found and not found.scans:
         yield _ecr("put_image_scanning_configuration", payloads.put_image_scanning_configuration(site), f"scan what is pushed to {name}")
-    if target is SERVERLESS and not (found and _includes(found.policy, repository_policy(site))):
+    if target is SERVERLESS and not (found and includes(found.policy, repository_policy(site))):
         policy = payloads.set_repository_policy(site, found.policy if found else None)
         yield _ecr("set_repository_policy", policy, f"let EMR Serverless read the images of {name}")
 
@@ -199,21 +188,11 @@ def _check_foreign_repository(site: Site, found: Repository, target: Target) -> 
             f"ECR repository {name}: its tags can be overwritten, so a tag does not say what runs: make them immutable "
             f"(aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE), or name another repository"
         )
-    if target is SERVERLESS and not _includes(found.policy, repository_policy(site)):
+    if target is SERVERLESS and not includes(found.policy, repository_policy(site)):
         raise RefusedError(
             f"ECR repository {name}: orchard-deploy did not make it, and EMR Serverless may not read its images: add the statement that "
             "`orchard-deploy iam repository` prints to its policy, or name another repository"
         )
-
-
-def _includes(policy: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether a policy has every statement of another one, by whatever name."""
-    there = [_unnamed(statement) for statement in (policy or {}).get("Statement", ())]
-    return all(_unnamed(statement) in there for statement in wanted["Statement"])
-
-
-def _unnamed(statement: Mapping[str, Any]) -> Any:
-    return _listed({name: value for name, value in statement.items() if name != "Sid"})
 
 
 def _bucket(site: Site, seen: Observed, recorded: Mapping[str, str]) -> Iterator[Action]:
@@ -294,24 +273,3 @@ def _iam(operation: str, parameters: Mapping[str, Any], about: str, **more: Any)
 def _cap(site: Site) -> str:
     most = payloads.application_settings(site, "")["maximumCapacity"]
     return f"{most['cpu']}, {most['memory']}, {most['disk']} of disk"
-
-
-def _holds(wanted: Any, actual: Any) -> bool:
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(_holds(value, actual.get(name)) for name, value in wanted.items())
-    return bool(_amount(wanted) == _amount(actual))
-
-
-def _amount(value: Any) -> Any:
-    """`12vCPU` and `12 vCPU` are the same."""
-    match = re.fullmatch(r"(\d+)\s*(vCPU|GB)", value, re.IGNORECASE) if isinstance(value, str) else None
-    return (int(match[1]), match[2].lower()) if match else value
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _listed(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        inner = [_listed(each) for each in value]
-        return sorted(inner, key=json.dumps) if len(inner) > 1 else (inner[0] if inner else [])
-    return value

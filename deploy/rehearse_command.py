@@ -50,9 +50,9 @@ def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def _rehearse(arguments: argparse.Namespace) -> int:
+    from deploy.rehearsal.registry import ACCOUNT
     from deploy.rehearsal.stage import rehearsal
     from deploy.rehearsal.timings import Timings
-    from deploy.rehearsal.world import ACCOUNT
 
     spec = target_spec(arguments)
     region = spec.region or os.environ.get("AWS_REGION") or "us-east-1"

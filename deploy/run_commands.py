@@ -148,8 +148,8 @@ def _add_logs(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
 
 
 def _logs(arguments: argparse.Namespace) -> int:
+    from deploy.following import follow_logs, print_line
     from deploy.logs import Choice
-    from deploy.watch import follow_logs, print_line
 
     context = connect(arguments)
     streams = (arguments.stream,) if arguments.stream else ("stdout", "stderr")

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from deploy.aws import runs, s3
+from deploy.aws import runs
 from deploy.context import Context
-from deploy.errors import AwsError, RefusedError, RunError, UnavailableError, WaitError
+from deploy.errors import AwsError, RunError, UnavailableError, WaitError
+from deploy.following import follower, print_line
 from deploy.hints import hint, hints
-from deploy.logs import Choice, Follower, Source, run_prefix
+from deploy.logs import Choice, Follower, Source
 from deploy.observed import Run
 from deploy.record import Submission
-from deploy.site import S3Place
 from deploy.targets import TARGETS, Phase
 from deploy.waiting import wait_for
 
@@ -22,11 +22,6 @@ from deploy.waiting import wait_for
 CANCELLING, LAST_LINES = 300.0, 20.0
 # Lines of Spark's log that are shown of a run that failed.
 _TAIL = 20
-
-
-def print_line(source: Source, line: str) -> None:
-    """A line of the job where the job itself wrote it: standard output or standard error."""
-    print(line, file=sys.stdout if source.stream == "stdout" else sys.stderr, flush=True)
 
 
 @dataclass
@@ -154,62 +149,6 @@ class Watch:
         if advice and advice not in self._told:
             self._told.add(advice)
             self.context.say(f"in {source}: {advice}")
-
-
-def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:
-    """What follows the logs of a run in S3, if the specification has them there."""
-    logs = context.site.logs
-    if logs is None or submission.run is None:
-        return None
-    target = TARGETS[submission.target]
-    prefix = "/".join(part for part in (logs.prefix, run_prefix(target, submission.place, submission.run)) if part)
-    return Follower(
-        target,
-        prefix,
-        lambda: s3.keys(context.aws, S3Place(logs.bucket, prefix)),
-        lambda key: s3.read(context.aws, logs.bucket, key),
-        choice,
-    )
-
-
-def follow_logs(context: Context, submission: Submission, choice: Choice, *, follow: bool, show: Callable[[Source, str], None]) -> None:
-    """Show the logs of a run, to its end if `follow`.
-
-    Raises:
-        RefusedError: the specification keeps no logs in S3, or there are none of this run (yet).
-    """
-    logs, shown = follower(context, submission, choice), 0
-    if logs is None:
-        raise RefusedError("logs: the specification has no place for them: add `logs`; the console of EMR keeps its own for 30 days")
-    target = TARGETS[submission.target]
-
-    def look() -> Run:
-        nonlocal shown
-        run = runs.get_run(context.aws, target, submission.place, submission.run or "") if follow else _OVER
-        for source, line in logs.new_lines():
-            shown += 1
-            show(source, line)
-        return run
-
-    wait_for(
-        look,
-        lambda run: run is _OVER or target.phases[run.state].final,
-        what=f"the end of run {submission.run}",
-        seconds=7 * 86400,
-        pace=context.pace,
-        say=context.say,
-    )
-    for source, line in logs.last_lines():
-        shown += 1
-        show(source, line)
-    if not shown:
-        raise RefusedError(
-            f"run {submission.run}: no such logs in {context.site.logs}: they come some 15 seconds after the workers have started; "
-            "`orchard-deploy status` tells how far the run is"
-        )
-
-
-_OVER = Run(id="", place="", name="", state="")
 
 
 def cancel(context: Context, submission: Submission) -> None:

@@ -15,11 +15,12 @@ from deploy.rehearsal.jobs import Job, Stage, Surroundings
 from deploy.rehearsal.orders import Order, Runner, Running
 from deploy.rehearsal.paging import page_of
 from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.registry import ACCOUNT
 from deploy.rehearsal.shipping import eks_prefix, ship
 from deploy.rehearsal.sizing import properties_of
 from deploy.rehearsal.timings import Timings
 from deploy.rehearsal.tokens import Tokens
-from deploy.rehearsal.world import ACCOUNT, World
+from deploy.rehearsal.world import World
 
 SERVICE = "emr-containers"
 _STATES: Mapping[Stage, str] = {

@@ -22,6 +22,9 @@ from botocore.exceptions import ClientError
 
 from deploy.errors import EngineError
 
+# The account that moto plays.
+ACCOUNT = "123456789012"
+
 
 @cache
 def _session(region: str) -> Any:

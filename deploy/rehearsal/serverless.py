@@ -10,16 +10,17 @@ from typing import Any
 
 from deploy.rehearsal import applications, jobs
 from deploy.rehearsal.applications import Application
+from deploy.rehearsal.describing import arn, describe_application, describe_run, submitted_properties, summarize_application, summarize_run
 from deploy.rehearsal.floor import Floor
 from deploy.rehearsal.jobs import Job, Surroundings
 from deploy.rehearsal.orders import Order, Runner, Running, Starved
 from deploy.rehearsal.paging import page_of
 from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
 from deploy.rehearsal.shipping import serverless_prefix, ship
-from deploy.rehearsal.sizing import Sizing, properties_of, sizing
+from deploy.rehearsal.sizing import sizing
 from deploy.rehearsal.timings import Timings
 from deploy.rehearsal.tokens import Tokens
-from deploy.rehearsal.world import ACCOUNT, World
+from deploy.rehearsal.world import World
 
 SERVICE = "emr-serverless"
 # Of the inputs that the service knows, those that Orchard sends.
@@ -56,9 +57,10 @@ class Serverless:
 
     def __post_init__(self) -> None:
         self.floor = Floor(clock=self.clock, timings=self.timings, around=self._around, begin=self._begin, deliver=self._deliver)
+        self._summary = self.protocol.model.shape_for("JobRunSummary").members.keys()
         self._calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateApplication": self._create_application,
-            "GetApplication": lambda asked: {"application": self._describe(self._application(asked))},
+            "GetApplication": lambda asked: {"application": self._describe(self._application(asked).id)},
             "ListApplications": self._list_applications,
             "UpdateApplication": self._update_application,
             "StartApplication": self._start_application,
@@ -102,7 +104,7 @@ class Serverless:
             raise not_rehearsed(f"type {asked['type']}")
         made = self.tokens.known("CreateApplication", asked) or self._new_application(asked)
         self.tokens.keep("CreateApplication", asked, made)
-        return {"applicationId": made, "name": asked.get("name", ""), "arn": self._arn(made)}
+        return {"applicationId": made, "name": asked.get("name", ""), "arn": arn(self.region, made)}
 
     def _new_application(self, asked: dict[str, Any]) -> str:
         self._check_image(asked)
@@ -120,7 +122,7 @@ class Serverless:
         settings = {key: value for key, value in asked.items() if key not in ("clientToken", "applicationId")}
         self.applications[found.id] = applications.update(found, settings, self.clock())
         self.digests.pop(found.id, None)
-        return {"application": self._describe(self.applications[found.id])}
+        return {"application": self._describe(found.id)}
 
     def _check_image(self, asked: dict[str, Any]) -> None:
         image = asked.get("imageConfiguration", {}).get("imageUri")
@@ -131,14 +133,7 @@ class Serverless:
         states = asked.get("states")
         found = [each for each in self.applications.values() if not states or each.state in states]
         items, more = page_of(found, asked)
-        keys = ("name", "releaseLabel", "type", "architecture")
-        listed = [
-            {
-                **{key: each.settings[key] for key in keys if key in each.settings},
-                "id": each.id, "arn": self._arn(each.id), "state": each.state, "createdAt": each.created, "updatedAt": each.updated,
-            }
-            for each in items
-        ]  # fmt: skip
+        listed = [summarize_application(each, self.region) for each in items]
         return {"applications": listed, **more}
 
     def _start_application(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -162,26 +157,8 @@ class Serverless:
             raise RefusalError("ResourceNotFoundException", f"Application {asked['applicationId']} does not exist", 404)
         return found
 
-    def _describe(self, found: Application) -> dict[str, Any]:
-        settings = dict(found.settings)
-        if "maximumCapacity" in settings:
-            units = {"cpu": "vCPU", "memory": "GB", "disk": "GB"}
-            settings["maximumCapacity"] = {
-                key: f"{applications.amount(value)} {units[key]}" for key, value in settings["maximumCapacity"].items()
-            }
-        if "imageConfiguration" in settings and found.id in self.digests:
-            settings["imageConfiguration"] = {**settings["imageConfiguration"], "resolvedImageDigest": self.digests[found.id]}
-        return {
-            **settings,
-            "type": "Spark",
-            "applicationId": found.id,
-            "arn": self._arn(found.id),
-            "state": found.state,
-            "stateDetails": "-",
-            "tags": dict(found.tags),
-            "createdAt": found.created,
-            "updatedAt": found.updated,
-        }
+    def _describe(self, application: str) -> dict[str, Any]:
+        return describe_application(self.applications[application], self.region, self.digests.get(application))
 
     # Runs
 
@@ -190,7 +167,7 @@ class Serverless:
         found = self._application(asked)
         made = self.tokens.known("StartJobRun", asked) or self._new_run(found, asked)
         self.tokens.keep("StartJobRun", asked, made)
-        return {"applicationId": found.id, "jobRunId": made, "arn": self._arn(found.id, made)}
+        return {"applicationId": found.id, "jobRunId": made, "arn": arn(self.region, found.id, made)}
 
     def _new_run(self, found: Application, asked: dict[str, Any]) -> str:
         if found.state not in ("STARTING", "STARTED") and not (found.starts_itself and found.state in applications.AT_REST):
@@ -198,7 +175,7 @@ class Serverless:
         if asked.get("executionTimeoutMinutes", 720) < 5:
             raise invalid("executionTimeoutMinutes: at least 5")
         self.world.check_role(asked["executionRoleArn"])
-        sizing(_properties(asked))
+        sizing(submitted_properties(asked))
         digest = self._digest(found)
         self.applications[found.id] = applications.start(found, self.clock())
         now, name = self.clock(), f"00r{secrets.token_hex(6)}"
@@ -233,12 +210,7 @@ class Serverless:
         place = self._application(asked).id
         found = [job for job in self.floor.jobs.values() if job.place == place and (not states or job.stage.value in states)]
         items, more = page_of(sorted(found, key=lambda job: job.created, reverse=True), asked)
-        left_out = {"jobRunId", "jobDriver", "tags", "imageConfiguration"}
-        keep = self.protocol.model.shape_for("JobRunSummary").members.keys()
-        described = [
-            {key: value for key, value in {**self._describe_run(job), "id": job.id}.items() if key in keep and key not in left_out}
-            for job in items
-        ]
+        described = [summarize_run(job.id, self._describe_run(job), self._summary) for job in items]
         return {"jobRuns": described, **more}
 
     def _cancel_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -255,44 +227,8 @@ class Serverless:
         return job
 
     def _describe_run(self, job: Job) -> dict[str, Any]:
-        asked, found = job.request, self.applications[job.place]
-        image = {"imageUri": found.image, "resolvedImageDigest": job.digest} if found.image else None
-        described: dict[str, Any] = {
-            "applicationId": job.place,
-            "jobRunId": job.id,
-            "name": asked.get("name"),
-            "arn": self._arn(job.place, job.id),
-            "createdBy": f"arn:aws:sts::{ACCOUNT}:assumed-role/rehearsal",
-            "createdAt": job.created,
-            "updatedAt": job.since,
-            "executionRole": asked["executionRoleArn"],
-            "state": job.stage.value,
-            "stateDetails": job.details or "-",
-            "releaseLabel": found.settings["releaseLabel"],
-            "jobDriver": asked["jobDriver"],
-            "mode": asked.get("mode", "BATCH"),
-            "attempt": job.attempt,
-            "executionTimeoutMinutes": job.timeout,
-            "tags": dict(job.tags),
-            "imageConfiguration": image,
-            "startedAt": job.started,
-            "endedAt": job.ended,
-            **self._utilization(job),
-        }
-        return {key: value for key, value in described.items() if value is not None}
-
-    def _utilization(self, job: Job) -> dict[str, Any]:
-        """What all workers took while the run ran; the bill follows later, and has a minute of each worker at least."""
-        if job.started is None or job.ended is None:
-            return {}
-        sized, ran = self._sizing(job), job.ended - job.started
-        found = {"totalResourceUtilization": _hours(sized, ran, 0), "totalExecutionDurationSeconds": int(ran)}
-        if self.clock() - job.ended >= self.timings.billing:
-            found["billedResourceUtilization"] = _hours(sized, max(ran, 60.0), 20)
-        return found
-
-    def _sizing(self, job: Job) -> Sizing:
-        return sizing(_properties(job.request))
+        billed = job.ended is not None and self.clock() - job.ended >= self.timings.billing
+        return describe_run(job, self.applications[job.place], self.region, billed=billed)
 
     # The floor's questions
 
@@ -305,7 +241,7 @@ class Serverless:
         )
 
     def _begin(self, job: Job) -> Running:
-        found, sized = self.applications[job.place], self._sizing(job)
+        found, sized = self.applications[job.place], sizing(submitted_properties(job.request))
         if found.maximum and not sized.total <= found.maximum:
             return Starved(str(found.maximum), self.clock)
         submit = job.request["jobDriver"]["sparkSubmit"]
@@ -317,7 +253,7 @@ class Serverless:
                 image=f"{repository}@{job.digest}" if repository else None,
                 entry_point=submit["entryPoint"],
                 arguments=tuple(submit.get("entryPointArguments", ())),
-                properties=_properties(job.request),
+                properties=submitted_properties(job.request),
                 slots=sized.executors * sized.executor.cpu,
             )
         )
@@ -328,16 +264,6 @@ class Serverless:
         if logs:
             ship(job, serverless_prefix(logs, job), running.output(), self.world.write, full=self.full)
 
-    def _arn(self, application: str, run: str | None = None) -> str:
-        return f"arn:aws:emr-serverless:{self.region}:{ACCOUNT}:/applications/{application}" + (f"/jobruns/{run}" if run else "")
-
-
-def _properties(asked: Mapping[str, Any]) -> dict[str, str]:
-    submit = asked.get("jobDriver", {}).get("sparkSubmit")
-    if submit is None:
-        raise not_rehearsed("a job driver other than sparkSubmit")
-    return properties_of(submit, asked.get("configurationOverrides", {}).get("applicationConfiguration", ()))
-
 
 def _check_known(operation: str, asked: Mapping[str, Any], known: set[str]) -> None:
     if unknown := sorted(asked.keys() - known):
@@ -347,12 +273,3 @@ def _check_known(operation: str, asked: Mapping[str, Any], known: set[str]) -> N
 def _resolves_early(release: str) -> bool:
     version = release.rpartition("-")[2].split(".")
     return (int(version[0]), int(version[1])) <= (7, 13)
-
-
-def _hours(sized: Sizing, seconds: float, free_disk: int) -> dict[str, float]:
-    workers = [sized.driver, *[sized.executor] * sized.executors]
-    return {
-        "vCPUHour": round(sum(worker.cpu for worker in workers) * seconds / 3600, 3),
-        "memoryGBHour": round(sum(worker.memory for worker in workers) * seconds / 3600, 3),
-        "storageGBHour": round(sum(max(0, worker.disk - free_disk) for worker in workers) * seconds / 3600, 3),
-    }

@@ -10,10 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.rehearsal.protocol import RefusalError, invalid
-from deploy.rehearsal.registry import StandIn, moto_client
+from deploy.rehearsal.registry import ACCOUNT, StandIn, moto_client
 
-# The account that moto plays.
-ACCOUNT = "123456789012"
 _IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+)|@(?P<digest>.+))"
 )

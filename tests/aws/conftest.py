@@ -17,7 +17,7 @@ from deploy.aws.session import Aws
 from deploy.context import Context
 from deploy.record import record_file
 from deploy.rehearsal.orders import Order, Runner
-from deploy.rehearsal.registry import StandIn, stand_in
+from deploy.rehearsal.registry import StandIn, moto_client, stand_in
 from deploy.rehearsal.runners import ProcessRunner
 from deploy.rehearsal.stage import Rehearsal, rehearsal
 from deploy.rehearsal.timings import Timings
@@ -80,6 +80,7 @@ def python_job(code: str) -> Callable[[Mapping[str, str], StandIn], Runner]:
     return lambda environ, images: ProcessRunner(command, {"ATTEMPTS": "", **environ})
 
 
+LONG_JOB = "import time; print('working', flush=True); time.sleep(60)"
 GOOD_JOB = "import sys; print('50 photos done'); print('warming up', file=sys.stderr)"
 
 
@@ -139,3 +140,28 @@ def context_of(tree: Path, *, said: list[str] | None = None, target: str = "serv
         pace=FAST,
         tell=lines.append,
     )
+
+
+def there(stage: Rehearsal) -> dict[str, Any]:
+    """What exists behind the scenes, asked of moto and of the rehearsal itself."""
+    images, roles, buckets = (moto_client(name, stage.moto, REGION) for name in ("ecr", "iam", "s3"))
+    return {
+        "repositories": [found["repositoryName"] for found in images.describe_repositories()["repositories"]],
+        "roles": [found["RoleName"] for found in roles.list_roles()["Roles"]],
+        "buckets": [found["Name"] for found in buckets.list_buckets()["Buckets"]],
+        "applications": [found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"],
+        "runs": [job.id for job in stage.serverless.floor.jobs.values() if not job.stage.final],
+    }
+
+
+NOTHING: dict[str, list[str]] = {"repositories": [], "roles": [], "buckets": [], "applications": [], "runs": []}
+
+
+def everything(stage: Rehearsal) -> dict[str, Any]:
+    return {
+        "repositories": ["orchard"],
+        "roles": ["orchard-job-us-east-1"],
+        "buckets": ["orchard-123456789012-us-east-1"],
+        "applications": ["orchard"],
+        "runs": there(stage)["runs"],
+    }

@@ -21,8 +21,6 @@ from deploy.submit import Wanted, submit
 from deploy.watch import Watch, watch
 from tests.aws.conftest import QUICK, REGION, Theatre, context_of
 
-LONG_JOB = "import time; print('working', flush=True); time.sleep(60)"
-
 
 def the_application(stage: Rehearsal) -> str:
     (found,) = [found.id for found in stage.serverless.applications.values() if found.state != "TERMINATED"]

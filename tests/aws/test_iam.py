@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.__main__ import main
+from deploy.compare import same_policy
 from deploy.iam import deployer_policy, job_policy, job_trust, repository_policy
-from deploy.plan import same_policy
 from deploy.site import Account, Site
 
 BUCKET = "arn:aws:s3:::orchard-123456789012-us-east-1"

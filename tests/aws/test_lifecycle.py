@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.aws import ecr, s3
+from deploy.aws import s3
 from deploy.aws.session import Aws
-from deploy.choose import choose_run, known_runs
+from deploy.choose import known_runs
 from deploy.context import Context
 from deploy.ensure import down, look_up, up
 from deploy.errors import AwsError, RefusedError
-from deploy.iam import deployer_policy
-from deploy.record import Record, RecordFile, Submission
-from deploy.rehearsal.registry import moto_client
 from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts, status_lines
 from deploy.submit import Wanted, submit
 from deploy.watch import Watch
-from tests.aws.conftest import QUICK, REGION, Theatre, context_of, tree_tag, write_tree
-
-LONG_JOB = "import time; print('working', flush=True); time.sleep(60)"
+from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, REGION, Theatre, context_of, everything, there, tree_tag, write_tree
 
 
 def photos(context: Context) -> None:
     s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
-
-
-def there(stage: Rehearsal) -> dict[str, Any]:
-    """What exists behind the scenes, asked of moto and of the rehearsal itself."""
-    images, roles, buckets = (moto_client(name, stage.moto, REGION) for name in ("ecr", "iam", "s3"))
-    return {
-        "repositories": [found["repositoryName"] for found in images.describe_repositories()["repositories"]],
-        "roles": [found["RoleName"] for found in roles.list_roles()["Roles"]],
-        "buckets": [found["Name"] for found in buckets.list_buckets()["Buckets"]],
-        "applications": [found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"],
-        "runs": [job.id for job in stage.serverless.floor.jobs.values() if not job.stage.final],
-    }
-
-
-NOTHING: dict[str, list[str]] = {"repositories": [], "roles": [], "buckets": [], "applications": [], "runs": []}
-
-
-def everything(stage: Rehearsal) -> dict[str, Any]:
-    return {
-        "repositories": ["orchard"],
-        "roles": ["orchard-job-us-east-1"],
-        "buckets": ["orchard-123456789012-us-east-1"],
-        "applications": ["orchard"],
-        "runs": there(stage)["runs"],
-    }
 
 
 def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: Rehearsal) -> None:
@@ -180,143 +149,6 @@ def test_an_application_that_begins_to_stop_at_the_wrong_moment_is_waited_for(th
     assert submission.run in stage.serverless.floor.jobs
 
 
-# Kills: every call to AWS and every change of the record is a step; the process dies before it, or after it and before anything else.
-
-
-class KilledError(BaseException):
-    """The process is gone."""
-
-
-class Steps:
-    """Counts steps, and kills at one of them."""
-
-    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
-        self.count, self._at, self._after = 0, at, after
-
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        self.count += 1
-        if self.count == self._at and not self._after:
-            raise KilledError
-        yield
-        if self.count == self._at:
-            raise KilledError
-
-
-class MortalAws(Aws):
-    """The door, in a process that may be killed."""
-
-    def __init__(self, steps: Steps, clients: dict[str, Any]) -> None:
-        super().__init__(region=REGION)
-        self._steps, self._clients = steps, clients
-
-    def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        changing = not operation.startswith(("get_", "list_", "describe_", "head_"))
-        if not changing:
-            return super().call(service, operation, parameters)
-        with self._steps.step():
-            return super().call(service, operation, parameters)
-
-
-class MortalRecord(RecordFile):
-    """The record, in a process that may be killed."""
-
-    def __init__(self, path: Path, steps: Steps) -> None:
-        super().__init__(path)
-        self._steps = steps
-
-    def change(self, change: Callable[[Record], Record]) -> Record:
-        with self._steps.step():
-            return super().change(change)
-
-
-def mortal(living: Context, steps: Steps) -> Context:
-    """The same context, to be killed; the clients are shared, since they are slow to make."""
-    context = context_of(living.tree, aws=MortalAws(steps, living.aws._clients))
-    return replace(context, record=MortalRecord(context.record.path, steps))
-
-
-def whole(context: Context) -> Submission:
-    """All that a person does: make everything, then run."""
-    up(context)
-    return submit(context, Wanted(photos=1))
-
-
-def steps_of(living: Context, act: Callable[[Context], object]) -> int:
-    steps = Steps()
-    act(mortal(living, steps))
-    return steps.count
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
-def test_killed_at_any_step_the_next_call_completes_without_making_anything_twice(theatre: Theatre, tree: Path, after: bool) -> None:
-    stage = theatre.open(LONG_JOB)
-    context = context_of(tree)
-    total = steps_of(context, whole)
-    down(context, force=True, with_data=True)
-    assert total >= 15
-    for at in range(1, total + 1):
-        with pytest.raises(KilledError):
-            whole(mortal(context, Steps(at, after=after)))
-        submission = whole(context)
-        assert there(stage) == {**everything(stage), "runs": [submission.run]}, f"killed at step {at}"
-        assert [entry.run for entry in context.record.read().runs] == [submission.run]
-        assert down(context, force=True, with_data=True) == []
-        assert there(stage) == NOTHING
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
-def test_killed_at_any_step_down_finds_everything_and_status_tells_of_it(theatre: Theatre, tree: Path, after: bool) -> None:
-    stage = theatre.open(LONG_JOB)
-    context = context_of(tree)
-    total = steps_of(context, whole)
-    down(context, force=True, with_data=True)
-    for at in range(1, total + 1):
-        with pytest.raises(KilledError):
-            whole(mortal(context, Steps(at, after=after)))
-        exists = there(stage)
-        facts = status_facts(context)
-        told = {thing["kind"] for thing in facts["things"] if thing["state"].endswith("made by orchard-deploy")}
-        kinds = {"repository": "repositories", "bucket": "buckets", "role": "roles", "application": "applications"}
-        assert told == {kind for kind, plural in kinds.items() if exists[plural]}, f"killed at step {at}"
-        assert {run["id"] for run in facts["runs"] if run["id"]} == set(exists["runs"])
-        assert down(context, force=True, with_data=True) == []
-        assert there(stage) == NOTHING, f"killed at step {at}"
-        assert not (tree / ".orchard").exists()
-
-
-def test_killed_at_any_step_of_down_the_next_one_goes_on(tree: Path, stage: Rehearsal) -> None:
-
-    def finish(context: Context) -> None:
-        down(context, force=True, with_data=True)
-
-    context = context_of(tree)
-    up(context)
-    up(context)
-    total = steps_of(context, finish)
-    for at in range(1, total + 1):
-        up(context)
-        up(context)
-        with pytest.raises(KilledError):
-            finish(mortal(context, Steps(at, after=True)))
-        finish(context)
-        assert there(stage) == NOTHING, f"killed at step {at}"
-        assert not (tree / ".orchard").exists()
-
-
-def test_a_submission_that_never_reached_aws_is_forgotten_after_an_hour_and_a_new_one_is_made(theatre: Theatre, tree: Path) -> None:
-    stage = theatre.open(LONG_JOB)
-    context = context_of(tree)
-    up(context)
-    whole(context)
-    first = context.record.read().runs[0]
-    stage.serverless.floor.jobs.clear()
-    context.record.change(lambda known: replace(known, runs=(replace(first, run=None, submitted=first.submitted - 7200),)))
-    again = submit(context, Wanted(photos=1))
-    assert again.token != first.token
-    assert again.run in stage.serverless.floor.jobs
-
-
 def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: Rehearsal) -> None:
     class Taken(Aws):
         def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,78 +162,3 @@ def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: Rehears
         up(context)
     assert "bucket" not in context.record.read().made
     assert look_up(context_of(tree)).actions[0].operation == "create_bucket"
-
-
-# Permissions: what the launchers call, against what the deployer's policy allows.
-
-S3_ACTIONS = {
-    "head_bucket": "ListBucket", "list_objects_v2": "ListBucket", "get_public_access_block": "GetBucketPublicAccessBlock",
-    "put_public_access_block": "PutBucketPublicAccessBlock", "delete_objects": "DeleteObject",
-}  # fmt: skip
-
-
-class Watching(Aws):
-    """The door, noting the permission that each call needs."""
-
-    def __init__(self) -> None:
-        super().__init__(region=REGION)
-        self.needed: set[str] = set()
-
-    def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        self._note(service, operation)
-        return super().call(service, operation, parameters)
-
-    def pages(self, service: str, operation: str, parameters: Mapping[str, Any], key: str) -> Iterator[Any]:
-        self._note(service, operation)
-        return super().pages(service, operation, parameters, key)
-
-    def _note(self, service: str, operation: str) -> None:
-        name = S3_ACTIONS.get(operation) or "".join(part.capitalize() for part in operation.split("_"))
-        if service != "sts":  # anyone may ask who he is
-            self.needed.add(f"{service}:{name}")
-
-
-def test_the_deployers_policy_allows_every_call_and_hardly_more(theatre: Theatre, tree: Path) -> None:
-    stage = theatre.open(LONG_JOB)
-    aws = Watching()
-    here, there_ = context_of(tree, aws=aws), context_of(tree, aws=aws, target="eks")
-    up(here)
-    first, second = submit(here, Wanted()), submit(there_, Wanted())
-    s3.write(aws, here.site.code.bucket, "code/x.py", b"x")
-    s3.read(aws, here.site.output.bucket, "features/report.json")
-    s3.count_photos(aws, here.site.input)
-    status_facts(here)
-    choose_run(there_, None)
-    Watch(here, first, patience=0).cancel()
-    Watch(there_, second, patience=0).cancel()
-    shrunk = stage.serverless.applications[first.place]
-    stage.serverless.applications[first.place] = replace(shrunk, settings={**shrunk.settings, "releaseLabel": "emr-7.1.0"})
-    update_trust(stage)
-    loosen_repository(stage)
-    up(here)
-    ecr.log_in(aws)
-    down(here, force=True, with_data=True)
-    allowed = {action for statement in deployer_policy(here.site)["Statement"] for action in statement["Action"]}
-    assert aws.needed <= allowed
-    pushing = {"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "GetDownloadUrlForLayer", "InitiateLayerUpload"}
-    # Done by the engine's push, or checked by AWS beside another call: tags of what is made, the first start, roles handed over.
-    by_others = {
-        *(f"ecr:{name}" for name in {*pushing, "PutImage", "UploadLayerPart", "TagResource"}),
-        *(f"{service}:TagResource" for service in ("emr-serverless", "emr-containers")),
-        *(f"iam:{name}" for name in ("TagRole", "PassRole", "CreateServiceLinkedRole")),
-        "emr-serverless:StartApplication",
-    }
-    assert allowed - aws.needed == by_others
-
-
-def loosen_repository(stage: Rehearsal) -> None:
-    images = moto_client("ecr", stage.moto, REGION)
-    images.put_image_tag_mutability(repositoryName="orchard", imageTagMutability="MUTABLE")
-    images.put_image_scanning_configuration(repositoryName="orchard", imageScanningConfiguration={"scanOnPush": False})
-
-
-def update_trust(stage: Rehearsal) -> None:
-    iam = moto_client("iam", stage.moto, REGION)
-    trust = iam.get_role(RoleName="orchard-job-us-east-1")["Role"]["AssumeRolePolicyDocument"]
-    trust["Statement"][0]["Sid"] = "Changed"
-    iam.update_assume_role_policy(RoleName="orchard-job-us-east-1", PolicyDocument=json.dumps(trust))

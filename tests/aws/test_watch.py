@@ -21,9 +21,8 @@ from deploy.rehearsal.stage import Rehearsal
 from deploy.submit import Wanted, submit
 from deploy.waiting import Pace, wait_for
 from deploy.watch import Watch, watch
-from tests.aws.conftest import FAST, QUICK, Theatre, context_of
+from tests.aws.conftest import FAST, LONG_JOB, QUICK, Theatre, context_of
 
-LONG_JOB = "import time; print('working', flush=True); time.sleep(60)"
 PRICES = load_prices(PRICES_FILE, region="us-east-1", architecture="X86_64")
 
 

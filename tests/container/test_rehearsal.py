@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.__main__ import main
 from deploy.docker_engine import DockerEngine
-from deploy.rehearsal.registry import moto_client, registry
+from deploy.rehearsal.registry import StandIn, moto_client, registry
 from deploy.rehearsal.runners import ContainerRunner
 from deploy.rehearsal.stage import Rehearsal
-from tests.aws.conftest import REGION, Theatre, context_of, theatre, tree, tree_tag  # noqa: F401 (fixtures)
+from tests.aws.conftest import NOTHING, QUICK, REGION, Theatre, context_of, theatre, there, tree, tree_tag  # noqa: F401 (fixtures)
 from tests.container.conftest import CLI
+from tests.deploy.conftest import ROOT
+from tests.golden import PARTITIONS, Golden
+from tests.runs import Output
 
 pytestmark = pytest.mark.skipif(
     shutil.which("docker-registry") is None, reason="no docker-registry on this machine (Debian's package of that name)"
@@ -26,11 +31,11 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def stage(theatre: Theatre, engine: str) -> Rehearsal:  # noqa: F811
     """A rehearsal with a registry, whose runs are containers."""
+    return theatre.open(images=registry, runner=containers)
 
-    def runner(environ: object, images: object) -> ContainerRunner:
-        return ContainerRunner(DockerEngine(), images.host, environ, memory=6 << 30, cpus=2)  # type: ignore[attr-defined, arg-type]
 
-    return theatre.open(images=registry, runner=runner)
+def containers(environ: Mapping[str, str], images: StandIn) -> ContainerRunner:
+    return ContainerRunner(DockerEngine(), images.host, environ, memory=6 << 30, cpus=2)
 
 
 @pytest.fixture
@@ -72,3 +77,70 @@ def test_an_image_is_pushed_once_with_the_login_of_ecr(
     assert "not in ECR" not in orchard(tree, capsys, "status")[1]
     orchard(tree, capsys, "down")
     assert "not in ECR" in orchard(tree, capsys, "status")[1]
+
+
+def test_the_reference_experiment_from_up_to_down(
+    theatre: Theatre,  # noqa: F811
+    engine: str,
+    image: str,
+    stand_in_spec: Path,
+    shared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """50 photos from S3 to S3 through the pushed image, by the commands that a person types; and nothing stays."""
+    golden = Golden(shared, "sample50", tmp_path / "golden")
+    spec = tmp_path / "emr-serverless.json"
+    spec.write_text(stand_in_spec.read_text(encoding="utf-8"), encoding="utf-8")
+    stage = theatre.open(images=registry, runner=containers, timings=replace(QUICK, minute=60.0))
+
+    def orchard_deploy(name: str, *words: str) -> tuple[str, str]:
+        code = main([name, "--spec", str(spec), "--tree", str(ROOT), *words])
+        captured = capsys.readouterr()
+        assert code == 0, captured.out + captured.err
+        return captured.out, captured.err
+
+    orchard_deploy("up")
+    orchard_deploy("push")
+    orchard_deploy("up")
+    _, err = orchard_deploy("up")
+    assert err == "orchard-deploy: everything is as it should be\n"
+    upload(stage, golden)
+    out, err = orchard_deploy("submit", "--wait", "--budget", "1.00", "--verbose")
+    assert "50 listed = 50 featurized + 0 rejected" in out
+    assert "USD (billed)" in err
+    run = out.split()[-1]
+    assert f"run {run}: SUCCESS" in err
+    folder = download(stage, tmp_path / "out")
+    golden.assert_same(Output(folder))
+    report = Output(folder).report
+    assert (report["pca"]["k"], report["partitions"]) == (17, PARTITIONS)
+    assert report["spark"]["master"] == "local[8]"
+    assert report["image"] == image.rpartition(":")[2]
+    logs, _ = orchard_deploy("logs", "--stream", "stdout")
+    assert "17 keep" in logs
+    bill = json.loads(orchard_deploy("cost", "--json")[0])
+    assert (bill["photos"], bill["billed"]) == (50, True)
+    assert 0.015 < bill["amount"] < 1  # a minute of 12 vCPU and 48 GB at least
+    (entry,) = json.loads(orchard_deploy("status", "--json")[0])["runs"]
+    assert entry["digest"] == stage.serverless.floor.jobs[run].digest
+    orchard_deploy("down", "--with-data")
+    assert there(stage) == NOTHING
+    assert not (tmp_path / ".orchard").exists()
+    assert not DockerEngine().running_containers()
+
+
+def upload(stage: Rehearsal, golden: Golden) -> None:
+    for path in golden.photos.rglob("*.jpg"):
+        key = path.relative_to(golden.photos).as_posix()
+        stage.world.write(f"s3://orchard-123456789012-us-east-1/photos/{key}", path.read_bytes())
+
+
+def download(stage: Rehearsal, folder: Path) -> Path:
+    s3 = moto_client("s3", stage.moto, REGION)
+    bucket = "orchard-123456789012-us-east-1"
+    for found in s3.list_objects_v2(Bucket=bucket, Prefix="features/")["Contents"]:
+        path = folder / found["Key"].removeprefix("features/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, found["Key"], str(path))
+    return folder
