@@ -12,10 +12,12 @@ import numpy.typing as npt
 from app.manifest import partition_bounds
 
 PARTITIONS = 4
-# 10 MB of features: one row group, written and read in one piece.
-PARTITION_PHOTOS = 2048
+# Up to here 4 of them: 10 MB of features each.
+FEW_PHOTOS = 8192
+# The most in one of more: half a minute's work to do again where a task fails; each costs a quarter of a second of its own.
+PARTITION_PHOTOS = 4096
 # About a minute of one slot's time.
-SLOT_PHOTOS = 6000
+SLOT_PHOTOS = 7000
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Chunk:
 
 
 def default_partitions(photos: int) -> int:
-    """4; where that would make one larger than 2,048 photos, the next multiple of 8, which keeps 2, 4 or 8 slots equally busy."""
-    return PARTITIONS if photos <= PARTITIONS * PARTITION_PHOTOS else -(-photos // (8 * PARTITION_PHOTOS)) * 8
+    """4 up to 8,192 photos; then a multiple of 8, which keeps 2, 4 or 8 slots equally busy, with 4,096 photos at most in each."""
+    return PARTITIONS if photos <= FEW_PHOTOS else -(-photos // (8 * PARTITION_PHOTOS)) * 8
 
 
 def assign_chunks(photos: int, partitions: int, *, slots: int, chunk: int | None = None) -> npt.NDArray[np.int32]:
     """The chunk of each photo, from 0: whole partitions of about `chunk` photos together, by default a minute's work for `slots`."""
     size = max(1, -(-photos // partitions))
-    together = max(1, chunk // size) if chunk else max(1, SLOT_PHOTOS // size) * slots
+    together = max(1, chunk // size) if chunk else max(1, round(SLOT_PHOTOS / size)) * slots
     numbers: npt.NDArray[np.int32] = (np.arange(photos) // (size * together)).astype(np.int32)
     return numbers
 

@@ -13,12 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from app.errors import InputError
+
+# Arrow counts the bytes of a column of strings in 32 bits.
+_MOST_TEXT = 2**31 - 1
 FEATURES = pa.list_(pa.float32())
 
 
 def strings(values: Sequence[str]) -> pa.Array:
-    """A string column; every value must be valid UTF-8."""
+    """A string column; every value must be valid UTF-8.
+
+    Raises:
+        InputError: more text than one column can hold.
+    """
     encoded = [value.encode() for value in values]
+    if sum(map(len, encoded)) > _MOST_TEXT:
+        raise InputError(f"a table of {len(values):,} photos has more than 2 GB of names: cut the input by prefix into runs of their own")
     offsets = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]

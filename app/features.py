@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
 import threading
 import time
@@ -153,7 +152,7 @@ def featurize_slice(
     pixels = np.empty((BLOCK, *network.backbone.input_size[::-1], 3), np.uint8)
     with contextlib.closing(read_ahead(source, _listed(photos), report.count_retry, ahead)) as contents:
         for block in _blocks(photos):
-            kept = _decode_block(block, _take(contents, len(block), report), network.backbone, pixels, report)
+            kept = _decode_block(block, contents, network.backbone, pixels, report)
             if kept:
                 yield _predict_block(block, kept, predict, pixels, report)
 
@@ -168,20 +167,17 @@ def _blocks(photos: pa.Table) -> list[pa.RecordBatch]:
     return list(photos.combine_chunks().to_batches(max_chunksize=BLOCK))
 
 
-def _take(contents: Iterator[Content | PhotoError], count: int, report: TaskReport) -> list[Content | PhotoError]:
-    started = time.perf_counter()
-    taken = list(itertools.islice(contents, count))
-    report.waiting += time.perf_counter() - started
-    return taken
-
-
 def _decode_block(
-    block: pa.RecordBatch, contents: Sequence[Content | PhotoError], backbone: Backbone, pixels: Pixels, report: TaskReport
+    block: pa.RecordBatch, contents: Iterator[Content | PhotoError], backbone: Backbone, pixels: Pixels, report: TaskReport
 ) -> dict[int, str]:
-    """Fill `pixels` from the front with the photos that decode; return their places in the block, each with its SHA-256."""
-    started = time.perf_counter()
+    """Fill `pixels` from the front with the photos that decode; return their places in the block, each with its SHA-256.
+
+    Each is taken when the one before it is decoded: what is read ahead is bounded, and a block of large photos would not be.
+    """
+    started, waited = time.perf_counter(), report.waiting
     kept: dict[int, str] = {}
-    for place, content in enumerate(contents):
+    for place in range(block.num_rows):
+        content = _take(contents, report)
         try:
             if isinstance(content, PhotoError):
                 raise content
@@ -190,9 +186,16 @@ def _decode_block(
         except PhotoError as error:
             path, label = (block.column(name)[place].as_py() for name in ("path", "label"))
             report.rejections.append(Rejection(path, label, error.reason, error.detail[:_DETAIL_LENGTH]))
-    report.photos += len(contents)
-    report.decoding += time.perf_counter() - started
+    report.photos += block.num_rows
+    report.decoding += time.perf_counter() - started - (report.waiting - waited)
     return kept
+
+
+def _take(contents: Iterator[Content | PhotoError], report: TaskReport) -> Content | PhotoError:
+    started = time.perf_counter()
+    content = next(contents)
+    report.waiting += time.perf_counter() - started
+    return content
 
 
 def _predict_block(block: pa.RecordBatch, kept: dict[int, str], predict: Predict, pixels: Pixels, report: TaskReport) -> pa.RecordBatch:

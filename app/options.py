@@ -86,7 +86,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--varieties", type=int, metavar="N", help="only the first N varieties, by name")
     parser.add_argument("--per-variety", type=int, metavar="M", help="only the first M photos of each variety")
     parser.add_argument(
-        "--partitions", type=int, metavar="P", help="tasks to cut the work into (default 4, more where one would exceed 2,048 photos)"
+        "--partitions", type=int, metavar="P", help="tasks to cut the work into (default 4; above 8,192 photos a multiple of 8)"
     )
     parser.add_argument(
         "--chunk", type=int, metavar="PHOTOS", help="photos after which work is kept for --resume (default: about a minute's work)"

@@ -20,6 +20,9 @@ from app.projection import check_enough
 from app.sources import Photo
 from app.stage import Unfinished, sha256
 
+# Reasons of rejections that lay with the storage and not with the photo: with `--since-last` those are tried again.
+PASSING = frozenset({"unavailable", "forbidden", "unreadable"})
+
 
 @dataclass(frozen=True)
 class Order:
@@ -116,12 +119,23 @@ def make_request(plan: Plan, output: Output) -> Request:
     return Request(plan, output, identity, photos)
 
 
+def check_unchanged(plan: Plan, output: Output) -> None:
+    """Raise `InputError` when the input is not what the finished run listed."""
+    changes = manifest.compare(parquet.read_table(output.store, "manifest"), list_photos(plan))
+    if difference := changes.first():
+        raise InputError(
+            f"--input {plan.options.input}: changed since the finished run listed it: {difference}: "
+            "extend the output with --since-last, or start again with --overwrite"
+        )
+
+
 def _new(plan: Plan, output: Output, base: Base, identity: Identity) -> Request:
     photos = list_photos(plan)
     changes = manifest.compare(base.manifest, photos)
-    modified = frozenset(photo.path for photo in changes.modified)
+    again = {rejection.path for rejection in base.rejections if rejection.reason in PASSING}.intersection(photo.path for photo in photos)
+    modified = again.union(photo.path for photo in changes.modified)
     new = modified.union(photo.path for photo in changes.added)
-    extension = Extension(base, modified, len(changes.removed), plan.options.refit)
+    extension = Extension(base, frozenset(modified), len(changes.removed), plan.options.refit)
     return Request(plan, output, identity, [photo for photo in photos if photo.path in new], extension)
 
 

@@ -129,7 +129,8 @@ def _look(options: JobOptions, store: Store, check: Callable[[], None]) -> Outpu
     found = None if options.overwrite else Stage(store).find()
     unfinished = found if found and found.commits else None
     check_wanted(options, bool(present), unfinished)
-    return Output(store, bool(present), unfinished if options.resume else None, Stage(store, check))
+    # A run that committed nothing is gone on with all the same: what is finished there may be what it was to replace.
+    return Output(store, bool(present), found if options.resume else None, Stage(store, check))
 
 
 def _names(store: Store) -> set[str]:

@@ -73,9 +73,11 @@ def _done_already(plan: Plan, output: Output, reporter: Reporter) -> dict[str, A
     if not (output.finished and plan.options.resume) or output.unfinished or plan.options.since_last:
         return None
     from app.identity import check_same, identify
+    from app.orders import check_unchanged
 
     facts: dict[str, Any] = json.loads(output.store.read("report.json"))
     check_same(identify(plan, None), facts.get("identity", {}), f"--resume: the finished run in {plan.options.output}")
+    check_unchanged(plan, output)
     reporter.say(f"{plan.options.output} is finished, since {facts['created']}: nothing to do")
     return facts
 

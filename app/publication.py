@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from app.locks import OBJECT
 from app.parquet import SUCCESS
 from app.sources import local_path
 from app.stage import PARTIAL, RUN
@@ -103,7 +104,7 @@ def _finish_copies(store: Store, moves: Mapping[str, str | None]) -> None:
         for finals in (set(moves) - set(last), last[:-1], last[-1:]):
             list(pool.map(lambda final: _put(store, final, moves[final]), finals))
     # From here on nothing of this run is left to go on with, and then nothing at all.
-    for keys in ([RUN], [_PUBLISH], _staged(store)):
+    for keys in ([RUN], [_PUBLISH], [key for key in _staged(store) if key != OBJECT]):
         store.delete(keys)
 
 

@@ -22,8 +22,10 @@ from app.stores import Store
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# 1280 features in float64: 20 MB at a time, and already large enough for BLAS.
-BLOCK = 2048
+# 1280 features in float64: 10 MB at a time, and already large enough for BLAS.
+BLOCK = 1024
+# Spark takes results of 1 GB together (spark.driver.maxResultSize): the moments of so many tasks are 0.84 GB.
+MOST_TASKS = 128
 
 
 def fit(
@@ -31,17 +33,23 @@ def fit(
 ) -> Projection:
     """Standardise and reduce the column `features` of the parquet `files` (keys) of a store, in one pass over them.
 
-    Each task sends its moments to the driver: at most 7 MB for 1280 features, from at most as many tasks as there are slots.
+    Each task sends its moments to the driver, at most 7 MB for 1280 features; there is one task a slot, and `MOST_TASKS` at most.
 
     Raises:
         InputError: see `app.projection.fit`.
     """
     context = spark.sparkContext
-    groups = [list(group) for group in np.array_split(np.array(files, dtype=object), max(1, min(context.defaultParallelism, len(files))))]
+    groups = share_out(files, context.defaultParallelism)
     # Plain pickled bytes: as a column they would take the JVM eight times as long to hand over.
     states = context.parallelize(groups, len(groups)).map(make_moments_of(store, feature_size)).collect()
     total = functools.reduce(Moments.merge, map(Moments.from_bytes, states))
     return projection.fit(total, variance=variance, components=components)
+
+
+def share_out(files: Sequence[str], slots: int) -> list[list[str]]:
+    """Files in consecutive groups of nearly the same size, one a task."""
+    tasks = max(1, min(slots, len(files), MOST_TASKS))
+    return [list(group) for group in np.array_split(np.array(files, dtype=object), tasks)]
 
 
 def make_moments_of(store: Store, feature_size: int) -> Callable[[Sequence[str]], bytes]:

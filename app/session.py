@@ -46,6 +46,8 @@ LOCAL_SETTINGS: Settings = {
     "spark.sql.adaptive.enabled": "false",
     "spark.ui.enabled": "false",
 }
+# A heap that begins small and collects often: a long run's garbage would otherwise fill whatever the machine has to give.
+HEAP_OPTIONS = ("-Xms192m", "-Xmn64m")
 TASK_ATTEMPTS = 4  # Spark's default on a cluster
 # Seconds a JVM may take to write its class archive; about 10 here.
 _ARCHIVE_TIMEOUT = 120
@@ -137,7 +139,7 @@ def _build(master: str | None, archive: ClassArchive | None) -> SparkSession:
 
 def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
     logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
-    options = [*START_OPTIONS, logging, *(archive.java_options() if archive else ())]
+    options = [*START_OPTIONS, *HEAP_OPTIONS, logging, *(archive.java_options() if archive else ())]
     local: Settings = {"spark.driver.memory": f"{local_memory(master)}m", **LOCAL_SETTINGS} if master.startswith("local") else {}
     return {"spark.master": with_retries(master), "spark.driver.extraJavaOptions": " ".join(options), **local}
 
@@ -163,7 +165,7 @@ def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
 
 
 def local_memory(master: str) -> int:
-    """Megabytes of heap for a local master: 1 GB is ample for 8 slots, each of which writes row groups of 32 MB."""
+    """Megabytes of heap for a local master: 1 GB is ample for 8 slots, each of which writes row groups of 12 MB."""
     slots = re.match(r"local\[(\d+|\*)", master)
     count = (os.cpu_count() or 1) if slots and slots[1] == "*" else int(slots[1]) if slots else 1
     return 1024 + 64 * max(0, count - 8)
@@ -208,7 +210,7 @@ def spark_facts(spark: SparkSession) -> SparkFacts:
 
 # What a user can do something about, by what stands in Spark's or the JVM's own message.
 _KNOWN_FAULTS = (
-    ("No space left on device", "a disk is full: make room for the output and for Spark's temporary files (SPARK_LOCAL_DIRS)"),
+    ("No space left on device", "a disk is full: make room for the output and for Spark's temporary files (SPARK_LOCAL_DIRS, TMPDIR)"),
     ("Java heap space", "the JVM ran out of memory: give the driver or the executors more"),
     (
         "Python worker exited unexpectedly",
@@ -236,7 +238,7 @@ def explain_spark_errors() -> Iterator[None]:
         yield
     except (Py4JError, PySparkException) as exc:
         text = str(exc)
-        if worker_error := re.search(r"app\.errors\.(?:WeightsError|MachineError|InputError): (.+)", text):
+        if worker_error := re.search(r"app\.errors\.(?:WeightsError|MachineError|InputError|OutputError): (.+)", text):
             raise MachineError(f"on an executor: {worker_error[1]}") from exc
         for mark, remedy in _KNOWN_FAULTS:
             if mark in text:

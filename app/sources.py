@@ -96,7 +96,7 @@ def open_source(uri: str) -> PhotoSource:
         UsageError: a scheme that no source serves.
     """
     if "://" not in uri or uri.startswith("file://"):
-        return LocalSource(uri)
+        return LocalSource(uri, local_path(uri))
     if is_object_uri(uri):
         from app.buckets import BucketSource
 
@@ -112,16 +112,16 @@ def local_path(uri: str) -> str:
 
 @dataclass(frozen=True)
 class LocalSource:
-    """A folder on this machine, or on one that every worker sees at the same path."""
+    """A folder on this machine, or on one that every worker sees at the same path.
+
+    Attributes:
+        root: absolute path of the folder; tasks have another working directory than who named it.
+    """
 
     uri: str
+    root: str
     # The system reads ahead by itself; more threads only cost their switching.
     readers: ClassVar[int] = 4
-
-    @property
-    def root(self) -> str:
-        """Absolute path of the folder."""
-        return local_path(self.uri)
 
     def photos(self) -> Iterator[Photo]:
         """Every photo below the folder. Links are followed, hidden names and loops are not."""

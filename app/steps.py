@@ -17,7 +17,7 @@ from app import features, parquet, reduction, rewriting, tables
 from app.chunks import Chunk
 from app.console import Reporter
 from app.duplicates import Duplicates, count_duplicates
-from app.errors import InputError
+from app.errors import InputError, OutputError
 from app.features import Network, TaskReport
 from app.landing import landed, landing, numbered, part_number
 from app.ledger import Commit
@@ -32,6 +32,7 @@ from app.render import draw_page
 from app.report import RunFacts, to_json
 from app.session import SparkFacts, spark_facts
 from app.stopwatch import Stopwatch
+from app.stores import Stored
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -113,11 +114,13 @@ class Job:
         bounds = [(start - chunk.start, stop - chunk.start) for start, stop in chunk.bounds]
         with landing(self.spark, stage.store, key) as destination:
             tasks = features.featurize(self.spark, self.plan.source, network, photos, bounds, destination)
+        # Spark writes a file for the first task even if it gave no row; how a run is cut into chunks is not to be seen in the output.
+        files = tuple(file for file in landed(stage.store, key) if tasks[part_number(file.key)].featurized)
+        check_landed(files, tasks, stage.store.uri)
         commit = Commit(
             chunk=chunk.number,
             seconds=round(time.perf_counter() - started, 3),
-            # Spark writes a file for the first task even if it gave no row; how a run is cut into chunks is not to be seen in the output.
-            files=tuple(file for file in landed(stage.store, key) if tasks[part_number(file.key)].featurized),
+            files=files,
             tasks=tuple(replace(task, partition=chunk.partition + task.partition) for task in tasks),
         )
         stage.commit(commit)
@@ -198,6 +201,16 @@ def count_labels(manifest: pa.Table) -> dict[str, int]:
 def tasks_of(commits: Iterable[Commit]) -> list[TaskReport]:
     """The reports of the tasks of some chunks."""
     return [task for commit in commits for task in commit.tasks]
+
+
+def check_landed(files: Sequence[Stored], tasks: Sequence[TaskReport], uri: str) -> None:
+    """Raise `OutputError` unless there is one file of each task that featurized a photo: a worker may write to a disk of its own."""
+    there, wanted = [part_number(file.key) for file in files], [task.partition for task in tasks if task.featurized]
+    if there != wanted:
+        raise OutputError(
+            f"--output {uri}: {len(wanted)} tasks wrote features, and {len(there)} of their files are there: name a folder that every "
+            "machine of the cluster sees at the same path, or object storage"
+        )
 
 
 def check_rejected(tasks: Sequence[TaskReport], listed: int, options: JobOptions) -> None:

@@ -22,7 +22,7 @@ class BakedWeights:
     """A baked folder that was checked against its manifest.
 
     Attributes:
-        folder: where it is, on every machine that runs a task.
+        folder: absolute path, the same on every machine that runs a task.
         fingerprint: SHA-256 of the weights, the same whatever file they came in.
         files: file name -> SHA-256 of each file.
     """
@@ -65,7 +65,7 @@ def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
     files: dict[str, str] = manifest["files"]
     for file, expected in files.items():
         check_file(os.path.join(folder, file), expected)
-    return BakedWeights(folder, manifest["fingerprint"], files)
+    return BakedWeights(os.path.abspath(folder), manifest["fingerprint"], files)
 
 
 def check_file(path: str, expected: str) -> None:

@@ -61,10 +61,12 @@ def run_in(spark: SparkSession, **options: Any) -> Output:
     return Output(Path(job.output))
 
 
-def orchard(*arguments: object, timeout: float = 300, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def orchard(
+    *arguments: object, timeout: float = 300, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "app", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environ)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environ, cwd=cwd)
 
 
 def cluster_environ(folder: Path) -> dict[str, str]:

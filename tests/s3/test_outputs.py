@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from app.errors import UsageError
 from app.options import JobOptions
 from app.output import check_place
 from app.stores import open_store
-from tests.runs import Output, cluster_environ, orchard
+from tests.runs import Output, cluster_environ, link_photos, orchard
 from tests.s3.folder import serving_folder
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -123,6 +124,21 @@ def test_a_cluster_without_a_connector_is_refused_before_anything_is_written(buc
     done = orchard(*arguments, environ=cluster_environ(tmp_path))
     assert done.returncode == 2
     assert "have no Hadoop connector for s3://: add one" in done.stderr.splitlines()[-1]
+    assert list(open_store(bucket).list()) == []
+
+
+def test_a_full_disk_for_what_is_to_be_uploaded_is_one_line_that_names_it(
+    bucket: str, drawn: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    for number in range(80):  # 10 MB of features, 5 when compressed
+        link_photos(tmp_path / "in" / str(number), drawn, [str(path.relative_to(drawn)) for path in drawn.rglob("*.jpg")])
+    environ = {**os.environ, "TMPDIR": str(small_disk)}
+    done = orchard("run", "--input", tmp_path / "in", "--output", f"{bucket}/out", "--master", "local[2]", environ=environ)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("orchard: error: Spark stopped: No space left on device: a disk is full: make room for the output and for")
+    assert "TMPDIR" in said
+    assert list(small_disk.iterdir()) == []
     assert list(open_store(bucket).list()) == []
 
 

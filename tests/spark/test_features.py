@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ from pyspark.sql import SparkSession
 
 from app import columns
 from app.backbones import MOBILENET_V2
-from app.features import BLOCK, Network, TaskReport, TaskReports, featurize, featurize_slice, featurize_udf
+from app.errors import PhotoError
+from app.features import BLOCK, Network, TaskReport, TaskReports, _decode_block, featurize, featurize_slice, featurize_udf
 from app.manifest import arrange, partition_bounds, to_table
 from app.pixels import decode
 from app.progress import make_row_counter
-from app.readahead import Ahead
+from app.readahead import Ahead, Content
 from app.runtimes import make_predict
 from app.sources import Photo, ignore, open_source
 from app.weights import BakedWeights
@@ -137,3 +138,20 @@ def test_float_lists_and_back() -> None:
     assert columns.float_matrix(columns.float_lists(matrix[:0]), 3).shape == (0, 3)
     with pytest.raises(ValueError, match="1 nulls"):
         columns.float_matrix(pa.array([[1.0, 2.0, 3.0], None], columns.FEATURES), 3)
+
+
+def test_a_photo_is_taken_when_the_one_before_it_is_decoded(drawn: Path) -> None:
+    """What is read ahead is bounded; a whole block of large photos held beside it would not be."""
+    paths = sorted(drawn.rglob("*.jpg"))[:3]
+    pixels = np.zeros((BLOCK, 224, 224, 3), np.uint8)
+    decoded: list[int] = []
+
+    def contents() -> Iterator[Content | PhotoError]:
+        for path in paths:
+            decoded.append(int(pixels.any(axis=(1, 2, 3)).sum()))
+            yield Content(path.read_bytes(), path.name)
+
+    block = to_table([Photo(path.name, "a", 1, 1) for path in paths]).combine_chunks().to_batches()[0]
+    kept = _decode_block(block, contents(), MOBILENET_V2, pixels, TaskReport(0))
+    assert decoded == [0, 1, 2]
+    assert kept == {0: paths[0].name, 1: paths[1].name, 2: paths[2].name}

@@ -98,18 +98,6 @@ def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(man
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MB; only root can make one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.parametrize("cut", [(), ("--partitions", "16", "--chunk", "190")], ids=["one chunk", "eight chunks"])
 def test_a_full_disk_is_one_line_and_no_end(many: Path, small_disk: Path, cut: tuple[str, ...]) -> None:
     command = ("run", "--input", many, "--output", small_disk / "out", "--master", "local[2]", *cut)

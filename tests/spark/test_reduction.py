@@ -54,6 +54,16 @@ def draw(rows: int, features: int, far: float = 0.0) -> np.ndarray:
     return values
 
 
+def test_files_are_shared_out_to_as_many_tasks_as_the_driver_can_hear() -> None:
+    files = [f"{number}" for number in range(1000)]
+    for slots, tasks in ((1, 1), (8, 8), (2000, reduction.MOST_TASKS)):
+        groups = reduction.share_out(files, slots)
+        assert [file for group in groups for file in group] == files
+        assert len(groups) == tasks
+        assert max(map(len, groups)) - min(map(len, groups)) <= 1
+    assert reduction.share_out(files[:3], 8) == [["0"], ["1"], ["2"]]
+
+
 @pytest.mark.parametrize("shape", [(25, 40), (120, 30)], ids=["rows<features", "rows>features"])
 @pytest.mark.parametrize("far", [0.0, 1000.0])
 def test_fit_is_stock_pyspark_ml(spark: SparkSession, shape: tuple[int, int], far: float, tmp_path: Path) -> None:

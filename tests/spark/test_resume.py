@@ -12,6 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.errors import InputError, OutputError, UsageError
+from app.features import TaskReport
+from app.steps import check_landed
+from app.stores import Stored
 from app.weights import BakedWeights
 from tests.runs import Output, orchard, run_in
 
@@ -130,6 +133,30 @@ def test_resuming_what_is_not_there_begins_and_what_is_finished_is_done(spark: S
     assert other.returncode == 2
     assert "the finished run in" in other.stderr
     assert "has --components unset, this one 3" in other.stderr
+
+
+def test_a_finished_run_is_not_done_where_the_input_has_changed(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+    run_in(spark, input=photos, output=tmp_path / "out")
+    shutil.copy(next(photos.rglob("0_100.jpg")), photos / "new.jpg")
+    with pytest.raises(InputError, match=r"the finished run listed it: 1 added; the first is new.jpg: extend the output with --since"):
+        run_in(spark, input=photos, output=tmp_path / "out", resume=True)
+
+
+def test_an_output_that_was_to_be_replaced_is_not_taken_for_the_new_one(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+    run_in(spark, input=photos, output=tmp_path / "out", per_variety=3, components=3)
+    cut_off(spark, photos, tmp_path / "out", overwrite=True)
+    for commit in tmp_path.glob("out/.partial/chunks/*.json"):
+        commit.unlink()  # as if the process had been killed before the first
+    after = run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT)
+    assert after.report["chunks"] == {"total": 5, "resumed": 0}
+    assert len(after.rows("manifest")) == 26
+
+
+def test_features_that_a_worker_kept_to_itself_are_missed(tmp_path: Path) -> None:
+    tasks = [TaskReport(0, 3, 3), TaskReport(1, 3, 0), TaskReport(2, 3, 3)]
+    check_landed([Stored("x/part-00000-a.parquet", 1), Stored("x/part-00002-a.parquet", 1)], tasks, "out")
+    with pytest.raises(OutputError, match=r"2 tasks wrote features, and 1 of their files are there: name a folder that every machine"):
+        check_landed([Stored("x/part-00000-a.parquet", 1)], tasks, "out")
 
 
 def test_a_run_that_replaces_an_output_can_be_gone_on_with_too(spark: SparkSession, photos: Path, tmp_path: Path) -> None:

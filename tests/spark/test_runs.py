@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from app.errors import InputError, OutputError, UsageError
-from tests.runs import Output, orchard, run_in
+from app.weights import BakedWeights
+from tests.runs import Output, cluster_environ, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
 TOLERANCE = 1e-5
@@ -103,6 +105,17 @@ def test_the_same_photos_give_the_same_result(spark: SparkSession, drawn: Path, 
         )
         components = other.matrix("components", "components"), one.matrix("components", "components")
         np.testing.assert_allclose(*components, atol=TOLERANCE if exact else 50 * RUNTIME_TOLERANCE)
+
+
+def test_folders_named_from_here_serve_a_cluster_whose_tasks_are_elsewhere(
+    spark: SparkSession, weights: BakedWeights, drawn: Path, tmp_path: Path
+) -> None:
+    named = ("--input", drawn.name, "--output", os.path.relpath(tmp_path / "out", drawn.parent))
+    with_weights = ("--weights", os.path.relpath(weights.folder, drawn.parent))
+    done = orchard("run", *named, *with_weights, "--master", "local-cluster[1,1,1024]", environ=cluster_environ(tmp_path), cwd=drawn.parent)
+    assert done.returncode == 0, done.stderr
+    whole = run_in(spark, input=drawn, output=tmp_path / "whole")
+    assert Output(tmp_path / "out").table("features").equals(whole.table("features"))
 
 
 def test_first_varieties_and_photos(spark: SparkSession, drawn: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector
@@ -166,6 +168,15 @@ def test_a_bad_delivery_is_rejected_and_no_more(spark: SparkSession, place: Path
     with pytest.raises(InputError, match=r"1 of 1 photos rejected, more than --max-rejected 0.9"):
         extend(spark, place, max_rejected=0.9)
     assert Output(place / "out").report == after.report
+
+
+def test_a_photo_that_the_storage_did_not_give_is_asked_for_again(spark: SparkSession, place: Path) -> None:
+    (file,) = (place / "out" / "rejected").glob("*.parquet")
+    table = pq.read_table(file)
+    pq.write_table(table.set_column(2, "reason", pa.array(["unavailable"])), file)
+    after = extend(spark, place)
+    assert [(row["path"], row["reason"]) for row in after.rows("rejected")] == [("Zucchini/5.jpg", "not_an_image")]
+    assert after.report["counts"] == {"listed": 18, "featurized": 17, "rejected": 1}
 
 
 def test_what_does_not_go_together_is_refused(spark: SparkSession, place: Path) -> None:

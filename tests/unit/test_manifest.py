@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import columns
+from app.errors import InputError
 from app.manifest import arrange, compare, natural_key, partition_bounds, to_table
 from app.sources import Photo
 
@@ -86,3 +88,10 @@ def test_a_comparison_in_words() -> None:
     earlier, later = [photo("a/1.jpg"), photo("a/2.jpg")], [Photo("a/1.jpg", "a", 9, 0), photo("a/3.jpg")]
     assert compare(to_table(earlier), later).first() == "1 added, 1 modified, 1 removed; the first is a/3.jpg"
     assert compare(to_table(earlier), earlier[:1]).first() == "1 removed; the first is a/2.jpg"
+
+
+def test_more_names_than_a_column_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_MOST_TEXT", 5)
+    assert columns.strings(["abc", "de"]).to_pylist() == ["abc", "de"]
+    with pytest.raises(InputError, match="a table of 2 photos has more than 2 GB of names: cut the input by prefix"):
+        columns.strings(["abc", "def"])

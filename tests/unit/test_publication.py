@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.locks import OBJECT
 from app.publication import publish_objects, roll_forward
 from app.stores import LocalStore, Stored
 
@@ -84,6 +85,16 @@ def data(content: dict[str, str], folder: str = "") -> dict[str, str]:
 def test_the_new_output_takes_the_place_of_the_old(store: Any) -> None:
     publish_objects(store, LAYOUT)
     assert store.content() == NEW
+
+
+def test_the_lock_of_the_run_that_finishes_anothers_work_stays(store: Any) -> None:
+    store.left = 5
+    with pytest.raises(KilledError):
+        publish_objects(store, LAYOUT)
+    store.left = 10**6
+    store.write(OBJECT, b"mine")
+    roll_forward(store)
+    assert store.content() == {**NEW, OBJECT: "mine"}
 
 
 @pytest.mark.parametrize("changes", range(40))

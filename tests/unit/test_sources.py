@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 from app.errors import InputError, PhotoError, UsageError
-from app.sources import LocalSource, Photo, PhotoSource, open_source
+from app.sources import Photo, PhotoSource, open_source
 
 NAMES = ["a b.jpg", "100%.JPG", "#1.png", "?x=1&y.jpeg", "né à.webp", "🍎.bmp", "plus+.tif", "'quote\".gif"]
 
@@ -101,7 +102,15 @@ def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
 def test_one_folder_by_many_names(tmp_path: Path, uri: str) -> None:
     make(tmp_path / "a b" / "0.jpg")
     assert listed(Path(uri.format(tmp_path, name=tmp_path.name))) == ["a b/0.jpg"] if "file" not in uri else True
-    assert [photo.path for photo in LocalSource(uri.format(tmp_path, name=tmp_path.name)).photos()] == ["a b/0.jpg"]
+    assert [photo.path for photo in open_source(uri.format(tmp_path, name=tmp_path.name)).photos()] == ["a b/0.jpg"]
+
+
+def test_a_folder_named_from_here_is_the_same_folder_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "photos" / "0.jpg")
+    monkeypatch.chdir(tmp_path)
+    source = pickle.dumps(open_source("photos"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(source).read("0.jpg") == (tmp_path / "photos" / "0.jpg").read_bytes()
 
 
 def test_a_missing_folder_and_a_file_say_so(tmp_path: Path) -> None:
