@@ -15,7 +15,7 @@ from typing import Any
 
 import app
 from bench import machine
-from bench.cases import MASTER, PHOTOS, READS, ROWS, Case, all_cases, run_case
+from bench.cases import MASTER, PHOTOS, READS, ROWS, SCALE, Case, all_cases, run_case
 from bench.inputs import ROOT
 from bench.measure import Result, measure
 from bench.tables import to_dict, to_markdown
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="orchard-bench-") as work:
         cases = [case for case in all_cases(Path(work), quick=arguments.quick) if _wanted(case, arguments.only)]
         results = _measure(cases, repeats, Path(work))
-    _write(output, to_dict(cases, results, targets(PHOTOS, ROWS, READS), facts, go))
+    _write(output, to_dict(cases, results, targets(PHOTOS, ROWS, READS, SCALE), facts, go))
     return int(any(result.failure for name, result in results.items() if any(own in name for own in ("orchard", "memory", "reads"))))
 
 
@@ -52,8 +52,8 @@ def _wanted(case: Case, only: Sequence[str] | None) -> bool:
 def _measure(cases: Sequence[Case], repeats: int, work: Path) -> dict[str, Result]:
     results: dict[str, Result] = {}
     for (kind, _), group in groupby(cases, key=lambda case: (case.kind, case.size)):
-        # A fit has its first run among its numbers, in a JVM of its own.
-        warm_up = kind != "pca"
+        # A fit has its first run among its numbers, in a JVM of its own; long runs need none, and small ones of theirs come later.
+        warm_up = kind not in ("pca", "scale")
         results |= measure({case.name: partial(run_case, case, work) for case in group}, repeats, _say, warm_up=warm_up)
     return results
 

@@ -29,7 +29,10 @@ SLOTS = 2
 MASTER = f"local[{SLOTS}]"
 PHOTOS = (50, 2940)
 ROWS = (50, 3_000, 30_000)
+SCALE = (50, 500, 5_000, 50_000)
 READS = 600  # photos for a task that reads from afar: one by one they take a minute
+# Seconds between looks at the memory of a case of this kind; a second, where it is timed as well.
+LOOKS = {"memory": memory.INTERVAL, "scale": 1.0}
 TIMEOUT = 3600  # seconds; nothing here takes a quarter of it
 Parse = Callable[[str, Path], Sample]
 
@@ -40,7 +43,7 @@ class Case:
 
     Attributes:
         what: what runs; `name` adds the size.
-        kind: cases of one kind and size take turns: "photos", "memory", "pca", "reads" or "gets".
+        kind: cases of one kind and size take turns: "photos", "memory", "scale", "pca", "reads" or "gets".
         size: photos or rows.
         command: makes the command line; may prepare things, untimed. It is given an empty folder.
         parse: reads standard output, and what the command left in that folder.
@@ -64,6 +67,8 @@ def all_cases(work: Path, *, quick: bool) -> Iterator[Case]:
     """Every case, in the order of its turn; only the small ones when `quick`. Inputs are made in the folder `work`."""
     for count in PHOTOS[: 1 if quick else None]:
         yield from _photo_cases(work, count)
+    for count in SCALE[: 1 if quick else None]:
+        yield from _scale_cases(work, count)
     for rows in ROWS[: 1 if quick else None]:
         yield from (_pca_case(work, rows, variant) for variant in ("orchard", "stock", "stock-native"))
     yield from _read_cases(work, PHOTOS[0] if quick else READS)
@@ -71,25 +76,33 @@ def all_cases(work: Path, *, quick: bool) -> Iterator[Case]:
 
 
 def _photo_cases(work: Path, count: int) -> Iterator[Case]:
-    def limit(_: Path) -> list[str]:
-        return [sys.executable, peer("limit.py"), photos(work, count), weights().path(MOBILENET_V2.tflite_file), str(SLOTS)]
-
     def notebook(scratch: Path) -> list[str]:
         return [sys.executable, peer("notebook.py"), photos(work, count), f"{scratch}/out", weights().path(MOBILENET_V2.keras_file), MASTER]
 
     def daft(scratch: Path) -> list[str]:
         return [daft_python(), peer("daft_way.py"), photos(work, count), weights().path(MOBILENET_V2.tflite_file), f"{scratch}/out"]
 
-    def orchard(scratch: Path) -> list[str]:
-        folders = ["--input", photos(work, count), "--output", f"{scratch}/out", "--weights", weights().folder]
-        return [sys.executable, "-m", "app", "run", *folders, "--master", MASTER, "--json"]
-
+    orchard, limit = functools.partial(_orchard, work, count), functools.partial(_limit, work, count)
     yield Case("limit", "photos", count, limit, parse_limit)
     yield Case("notebook", "photos", count, notebook, parse_notebook, (("PARTS", "4"), ("K", "200")))
     yield Case("daft", "photos", count, daft, parse_daft)
     yield Case("orchard", "photos", count, orchard, parse_orchard)
     # Apart from the timed runs: looking at a process's memory map stops it for a moment.
     yield Case("memory", "memory", count, orchard, parse_orchard)
+
+
+def _scale_cases(work: Path, count: int) -> Iterator[Case]:
+    yield Case("scale limit", "scale", count, functools.partial(_limit, work, count), parse_limit)
+    yield Case("scale orchard", "scale", count, functools.partial(_orchard, work, count), parse_orchard)
+
+
+def _limit(work: Path, count: int, _: Path) -> list[str]:
+    return [sys.executable, peer("limit.py"), photos(work, count), weights().path(MOBILENET_V2.tflite_file), str(SLOTS)]
+
+
+def _orchard(work: Path, count: int, scratch: Path) -> list[str]:
+    folders = ["--input", photos(work, count), "--output", f"{scratch}/out", "--weights", weights().folder]
+    return [sys.executable, "-m", "app", "run", *folders, "--master", MASTER, "--json"]
 
 
 def _pca_case(work: Path, rows: int, variant: str) -> Case:
@@ -133,7 +146,7 @@ def run_case(case: Case, work: Path) -> Sample:
         with (scratch / "stdout").open("wb") as out, (scratch / "stderr").open("wb") as err:
             started = time.perf_counter()
             process = subprocess.Popen(command, cwd=ROOT, env=_environ(case), stdout=out, stderr=err)
-            peaks = memory.watch(process) if case.kind == "memory" else {}
+            peaks = memory.watch(process, LOOKS[case.kind]) if case.kind in LOOKS else {}
             code = _wait(process)
             wall = time.perf_counter() - started
         if code:

@@ -23,6 +23,8 @@ from bench.measure import CaseError
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 DAFT = ("daft==0.7.26", "ai-edge-litert", "pillow", "numpy", "pyarrow")
+TRAINING = 2940
+STRIDE = 11  # through the training set when some of it is taken: no common divisor with their number, so that every variety is met
 FILES = 4  # of a table of features: a run's default number of partitions
 # These give a spectrum like that of the 2,940 photos' features, which need 124 components for 90 % of the variance; here 3,000 need 114.
 RANK, DECAY, NOISE, SHIFT, DEAD = 300, 0.9, 0.15, 0.1, 32
@@ -35,16 +37,28 @@ def peer(name: str) -> str:
 
 @functools.cache
 def photos(work: Path, count: int) -> str:
-    """A folder of photos: 50 are those of the golden sample, linked into `work`; otherwise the whole training set."""
+    """A folder of photos: 50 are those of the golden sample, 2,940 the whole training set, more or fewer are links to those."""
     source = _existing(SHARED / "fruits-360")
-    if count != 50:
+    if count == TRAINING:
         return str(source / "Training")
+    if count != 50:
+        return repeated(work / f"repeated{count}", sorted((source / "Training").rglob("*.jpg")), count)
     with np.load(_existing(SHARED / "golden" / "sample50.npz")) as golden:
         for path in map(Path, golden["paths"].tolist()):
             link = work / "sample50" / path.parent.name / path.name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source / path)
     return str(work / "sample50")
+
+
+def repeated(folder: Path, originals: Sequence[Path], count: int) -> str:
+    """So many links to `originals` in `folder`, each with a name of its own."""
+    for number in range(count):
+        original = originals[number * STRIDE % len(originals)]
+        link = folder / original.parent.name / f"{original.stem}_{number // len(originals)}.jpg"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(original)
+    return str(folder)
 
 
 def _existing(path: Path) -> Path:

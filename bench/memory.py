@@ -2,16 +2,18 @@
 
 PSS (proportional set size) shares each page among the processes that map it. Workers are forked from a parent that has
 imported everything, so their RSS counts the same pages again in each: PSS is what they take together, RSS an upper bound for
-one alone. Both are kept. Where the system gives no PSS (anything but Linux), RSS stands for it.
+one alone. Both are kept. PSS is as of the looks; RSS is the highest that the system itself saw (VmHWM), so that no peak between two
+looks is missed. Where the system gives neither (anything but Linux), RSS as of the looks stands for them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
@@ -22,7 +24,7 @@ _MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Process:
-    """One process at one moment; sizes in bytes."""
+    """One process at one moment; sizes in bytes, `rss` the highest until then."""
 
     pid: int
     parent: int
@@ -32,13 +34,14 @@ class Process:
 
 
 def watch(root: subprocess.Popen[bytes], interval: float = INTERVAL) -> dict[str, float]:
-    """Look at the tree under `root` until it ends; its peaks, see `sizes`."""
+    """Look at the tree under `root` every so many seconds until it ends; its peaks, see `sizes`."""
     peaks: dict[str, float] = {}
-    while root.poll() is None:
+    while True:
         for name, size in sizes(root.pid, _look(root.pid)).items():
             peaks[name] = max(size, peaks.get(name, 0.0))
-        time.sleep(interval)
-    return peaks
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            root.wait(interval)
+            return peaks
 
 
 def _look(root: int) -> list[Process]:
@@ -48,8 +51,16 @@ def _look(root: int) -> list[Process]:
         for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.Error):  # it ended meanwhile
                 memory = process.memory_full_info()
-                found.append(Process(process.pid, process.ppid(), process.name(), getattr(memory, "pss", memory.rss), memory.rss))
+                pss, rss = getattr(memory, "pss", memory.rss), _highest(process.pid) or memory.rss
+                found.append(Process(process.pid, process.ppid(), process.name(), pss, rss))
     return found
+
+
+def _highest(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        if line := re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE):
+            return int(line[1]) * 1024
+    return None
 
 
 def roles(root: int, processes: Sequence[Process]) -> dict[int, str]:
@@ -62,7 +73,7 @@ def roles(root: int, processes: Sequence[Process]) -> dict[int, str]:
 
 
 def sizes(root: int, processes: Sequence[Process]) -> Mapping[str, float]:
-    """Megabytes (10^6 bytes) at one moment: the driver whole, the daemon, the largest worker; `workers` is how many there are."""
+    """Megabytes (10^6 bytes) at one moment: the driver whole, the daemon, the largest worker, all; `workers` is how many there are."""
     by_role = roles(root, processes)
     result: dict[str, float] = {"workers": sum(role == "worker" for role in by_role.values())}
     for kind in ("pss", "rss"):
@@ -70,4 +81,5 @@ def sizes(root: int, processes: Sequence[Process]) -> Mapping[str, float]:
         result[f"driver_{kind}"] = sum(of.get("driver", [])) / _MEGABYTE
         result[f"daemon_{kind}"] = sum(of.get("daemon", [])) / _MEGABYTE
         result[f"worker_{kind}"] = max(of.get("worker", []), default=0) / _MEGABYTE
+        result[f"all_{kind}"] = sum(map(sum, of.values())) / _MEGABYTE
     return result

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.cases import Case
 from bench.measure import Result, Summary
+from bench.model import fit_model, scale_seconds
 from bench.targets import Target
 
 # Title, what it says, the cases it shows, and name -> heading of their numbers.
@@ -26,6 +27,14 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
         "orchard",
         {name: name for name in ("start", "list", "featurize", "fit", "transform", "model", "report", "waiting", "decoding", "predicting")}
         | {"stage_rate": "featurizing, photos/s", "warm_rate": "once warm, photos/s"},
+    ),
+    (
+        "Any number of photos",
+        "Whole runs over the training set's photos, repeated under new names. Memory is peak RSS; several processes' is summed.",
+        "scale",
+        {"wall": "whole process, s", "wall_rate": "photos/s", "rate": "own photos/s", "warm_rate": "once warm, photos/s"}
+        | {name: f"{name}, s" for name in ("list", "featurize", "fit", "transform", "report")}
+        | {f"{role}_rss": f"{role}, MB" for role in ("worker", "driver", "all")},
     ),
     (
         "PCA fit alone",
@@ -58,8 +67,8 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ),
     (
         "Memory of a run of Orchard",
-        "Peaks in MB (10^6 bytes), looked at every 0.1 s over the whole run. PSS counts a page shared by n processes as 1/n in each; "
-        "RSS counts it whole in each. `daemon` is the process that workers are forked from.",
+        "Peaks in MB (10^6 bytes) over the whole run. PSS, looked at every 0.1 s, counts a page shared by n processes as 1/n in each; "
+        "RSS, as the system keeps it, counts it whole in each. `daemon` is the process that workers are forked from.",
         "memory",
         {
             f"{role}_{kind}": f"{title}, {kind.upper()}"
@@ -76,6 +85,8 @@ def to_dict(
 ) -> dict[str, Any]:
     """Everything, for a program to read. `go` says when and how it was measured."""
     values = [(goal, goal.value(results)) for goal in goals]
+    measured = {case.name: {"kind": case.kind, "size": case.size, **_result(results[case.name])} for case in cases}
+    seconds = scale_seconds(measured)
     return {
         "go": dict(go),
         "machine": dict(machine),
@@ -84,7 +95,8 @@ def to_dict(
             for goal, value in values
             if value is not None
         ],
-        "cases": {case.name: {"kind": case.kind, "size": case.size, **_result(results[case.name])} for case in cases},
+        "model": asdict(fit_model(seconds)) if len(seconds) > 1 else None,
+        "cases": measured,
     }
 
 
@@ -114,10 +126,18 @@ def to_markdown(document: Mapping[str, Any]) -> str:
         shown = {name: case for name, case in cases.items() if (name.split()[0] if group == "orchard" else case["kind"]) == group}
         if any(case["numbers"] for case in shown.values()):
             parts += [f"## {title}", text, _section(shown, headings)]
+            parts += [_model(document["model"])] if group == "scale" and document["model"] else []
     failures = [[name, case["failure"]] for name, case in cases.items() if case["failure"]]
     if failures:
         parts += ["## Not measured", table(["case", "why"], failures)]
     return "\n\n".join(parts) + "\n"
+
+
+def _model(model: Mapping[str, float]) -> str:
+    return (
+        f"A run of n photos takes {model['fixed']:.1f} s + n x {1000 * model['per_photo']:.2f} ms, within {model['error']:.0%} of every "
+        "number of photos above: fitted by least squares of the relative error."
+    )
 
 
 def _target_row(target: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from bench.measure import Result
 
+ROLES = {"worker": "largest Python worker", "driver": "driver: JVM + Python", "all": "all processes"}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -48,8 +50,8 @@ def _median(results: Mapping[str, Result], case: str, number: str) -> float | No
     return summary.median if summary else None
 
 
-def targets(photos: tuple[int, ...], rows: tuple[int, ...], reads: int) -> Iterator[Target]:
-    """All of them, for photo sets, tables of features and reads from afar of these sizes."""
+def targets(photos: tuple[int, ...], rows: tuple[int, ...], reads: int, scale: tuple[int, ...]) -> Iterator[Target]:
+    """All of them, for photo sets, tables of features, reads from afar and runs of many sizes."""
     for count in photos:
         yield from _photo_targets(count)
     for number in rows:
@@ -58,7 +60,20 @@ def targets(photos: tuple[int, ...], rows: tuple[int, ...], reads: int) -> Itera
         worker, driver = "largest Python worker, MB (PSS)", "driver: JVM + Python, MB (PSS)"
         yield Target(worker, count, (f"memory {count}", "worker_pss"), wanted="< 400")
         yield Target(driver, count, (f"memory {count}", "driver_pss"), wanted="< 1500")
+    yield from _scale_targets(scale[-2], scale[-1])
     yield from _read_targets(reads, photos[-1])
+
+
+def _scale_targets(few: int, many: int) -> Iterator[Target]:
+    def ratio(number: str, size: int, other: int) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (f"scale orchard {size}", number), (f"scale orchard {other}", number)
+
+    whole, limit = (f"scale orchard {many}", "wall_rate"), (f"scale limit {many}", "rate")
+    yield Target("Orchard's whole process, photos/s / the limit's own", many, whole, limit, ">= 0.92")
+    yield Target(f"photos/s once warm / those of {few:,} photos", many, *ratio("warm_rate", many, few), ">= 0.95")
+    yield Target(f"featurizing, photos/s / those of {few:,} photos", many, *ratio("stage_rate", many, few), ">= 0.95")
+    for role, words in ROLES.items():
+        yield Target(f"{words}, peak memory (RSS) / that of {few:,} photos", many, *ratio(f"{role}_rss", many, few), "<= 1.1")
 
 
 def _read_targets(count: int, gets: int) -> Iterator[Target]:
@@ -67,8 +82,8 @@ def _read_targets(count: int, gets: int) -> Iterator[Target]:
 
     for latency in ("30", "100"):
         what = f"photos/s of a task {latency} ms away / from a folder"
-        yield Target(f"{what}, were it alone", count, *ratio(f"{latency} ms away", "alone"), ">= 0.9")
-        yield Target(f"{what}, by the clock", count, *ratio(f"{latency} ms away", "rate"))
+        yield Target(f"{what}, were it alone", count, *ratio(f"{latency} ms away", "alone"))
+        yield Target(f"{what}, by the clock", count, *ratio(f"{latency} ms away", "rate"), ">= 0.9")
     yield Target(
         "photos/s of a task 30 ms away that reads one by one / from a folder, were it alone",
         count,

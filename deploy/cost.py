@@ -35,10 +35,17 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """How fast photos go through one vCPU of an executor, what a run takes beside them, and what that was measured on."""
+    """How fast photos go through one vCPU of an executor, and what a run takes beside them.
+
+    Attributes:
+        fixed_seconds: of the run itself, however few photos it has.
+        provision_seconds: until AWS has the workers ready.
+        measured: on what, and when.
+    """
 
     photos_per_second_per_vcpu: float
     fixed_seconds: float
+    provision_seconds: float
     measured: str
 
 
@@ -127,7 +134,7 @@ def worst_case(spec: Spec, prices: Prices) -> float:
 def estimate(spec: Spec, prices: Prices, rates: Rates, photos: int) -> Estimate:
     """What a run over so many photos should take, by the measured rates."""
     slots = spec.executors * spec.executor.cpu
-    seconds = rates.fixed_seconds + photos / (rates.photos_per_second_per_vcpu * slots)
+    seconds = rates.provision_seconds + rates.fixed_seconds + photos / (rates.photos_per_second_per_vcpu * slots)
     return Estimate(photos=photos, seconds=seconds, amount=amount(utilization(spec, seconds), prices))
 
 

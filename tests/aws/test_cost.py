@@ -56,7 +56,7 @@ def test_the_bill_is_what_was_billed_times_the_prices() -> None:
 
 
 def test_an_estimate_has_fixed_time_and_time_by_photos(spec: Spec) -> None:
-    rates = Rates(photos_per_second_per_vcpu=100, fixed_seconds=120, measured="here")
+    rates = Rates(photos_per_second_per_vcpu=100, fixed_seconds=30, provision_seconds=90, measured="here")
     found = estimate(spec, PRICES, rates, photos=80_000)
     assert found.seconds == 120 + 80_000 / (100 * 8)
     assert found.amount == pytest.approx(worst_case(spec, PRICES) * found.seconds / 3600)
@@ -103,6 +103,6 @@ def test_orchards_own_tables_carry_date_source_and_what_was_measured() -> None:
 
 def test_rates_without_speed_are_refused(tmp_path: Path) -> None:
     own = tmp_path / "rates.json"
-    own.write_text(json.dumps({"photos_per_second_per_vcpu": 0, "fixed_seconds": 1, "measured": "x"}))
+    own.write_text(json.dumps({"photos_per_second_per_vcpu": 0, "fixed_seconds": 1, "provision_seconds": 1, "measured": "x"}))
     with pytest.raises(SpecError, match="must be above 0"):
         load_rates(own)

@@ -14,9 +14,10 @@ import pytest
 
 from bench import cases, tables
 from bench.cases import Case, all_cases, run_case
-from bench.inputs import DEAD, last_line, make_features
+from bench.inputs import DEAD, last_line, make_features, repeated
 from bench.measure import CaseError, Result, Sample, Summary, in_turn, measure, summarize
 from bench.memory import Process, roles, sizes
+from bench.model import RATES, RESULTS, fit_model, rates
 from bench.targets import Target, targets
 
 NOWHERE = Path("nowhere")
@@ -144,10 +145,14 @@ def test_a_failed_command_is_quoted(tmp_path: Path) -> None:
 
 def test_every_target_names_cases_that_there_are(tmp_path: Path) -> None:
     names = [case.name for case in all_cases(tmp_path, quick=False)]
-    assert len(set(names)) == len(names) == 26
-    used = {place[0] for target in targets(cases.PHOTOS, cases.ROWS, cases.READS) for place in (target.over, target.under) if place}
-    assert used == set(names)
-    assert [case.size for case in all_cases(tmp_path, quick=True)] == [50] * 15
+    assert len(set(names)) == len(names) == 34
+    used = {
+        place[0] for target in targets(cases.PHOTOS, cases.ROWS, cases.READS, cases.SCALE) for place in (target.over, target.under) if place
+    }
+    assert used <= set(names)
+    # The model of time takes every size of these.
+    assert {name for name in set(names) - used if not name.startswith("scale ")} == set()
+    assert [case.size for case in all_cases(tmp_path, quick=True)] == [50] * 17
 
 
 @pytest.mark.parametrize(("wanted", "met"), [(">= 4", True), (">= 4.1", False), ("<= 4", True), ("< 4", False), ("", None)])
@@ -174,9 +179,32 @@ def test_memory_by_role() -> None:
         Process(5, 3, "python3.11", 80_000_000, 120_000_000),
     ]
     assert roles(1, tree) == {1: "driver", 2: "driver", 3: "daemon", 4: "worker", 5: "worker"}
-    pss = {"driver_pss": 450, "daemon_pss": 10, "worker_pss": 80}
-    assert sizes(1, tree) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130} | pss
+    pss = {"driver_pss": 450, "daemon_pss": 10, "worker_pss": 80, "all_pss": 610}
+    assert sizes(1, tree) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810} | pss
     assert sizes(1, tree[:1])["worker_pss"] == 0
+
+
+def test_the_model_finds_fixed_and_per_photo_seconds_and_how_far_off_it_is() -> None:
+    exact = fit_model({size: 6 + 0.004 * size for size in (50, 500, 5_000, 50_000)})
+    assert (exact.fixed, exact.per_photo, exact.error) == pytest.approx((6, 0.004, 0))
+    rough = fit_model({50: 6.2, 500: 8.2, 5_000: 27.0, 50_000: 205.0})
+    assert 0 < rough.error < 0.06
+    assert rough.fixed == pytest.approx(6, abs=0.5)
+
+
+def test_the_launchers_rates_are_those_of_the_results() -> None:
+    assert rates(json.loads(RESULTS.read_text(encoding="utf-8")), cases.SLOTS) == json.loads(RATES.read_text(encoding="utf-8"))
+
+
+def test_photos_arerepeated_under_new_names(tmp_path: Path) -> None:
+    originals = [tmp_path / "in" / f"{number % 2}" / f"{number}.jpg" for number in range(5)]
+    for path in originals:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    folder = Path(repeated(tmp_path / "out", originals, 12))
+    links = list(folder.rglob("*.jpg"))
+    assert len(links) == 12
+    assert {link.resolve() for link in links} == {path.resolve() for path in originals}
 
 
 def test_made_up_features_are_like_real_ones() -> None:
