@@ -9,7 +9,8 @@ FROM ${BASE_IMAGE} AS packages
 USER root
 RUN command -v python3.11 >/dev/null \
  || { dnf install -y --setopt=install_weak_deps=False python3.11 && dnf clean all && rm -rf /var/cache/dnf /var/log/dnf* /var/log/hawkey*; }
-COPY image/requirements.txt /opt/orchard/requirements.txt
+# The mode of a file in a checkout is its owner's affair; in the image everyone can read it, and equal sources give equal bits.
+COPY --chmod=644 image/requirements.txt /opt/orchard/requirements.txt
 # Compiled here, since nobody can write there later; told apart by hash and not by time, so that equal sources give equal files.
 # Without -B, Python would write a file or two itself while it starts, by time.
 # TensorFlow's C++ headers serve no one without a compiler.
@@ -32,7 +33,7 @@ RUN site=/layer/opt/orchard/venv/lib/python3.11/site-packages \
  && python -m pip install --quiet --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index --target $site /src \
  && mv $site/bin /layer/opt/orchard/venv/bin \
  && PYTHONHASHSEED=0 python -B -m compileall -q -f --invalidation-mode unchecked-hash $site \
- && cp /src/image/main.py /layer/opt/orchard/main.py
+ && install -m 644 /src/image/main.py /layer/opt/orchard/main.py
 
 # --- The network's weights: found, checked by fingerprint, made into the run-time model by TensorFlow, and verified.
 FROM app AS bake

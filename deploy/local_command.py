@@ -129,7 +129,7 @@ def run_and_report(engine: DockerEngine, run: ContainerRun, memory: str) -> int:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave it running
             container.stop(_GRACE)
             raise
-    if end.out_of_memory:
+    if end.out_of_memory and end.code:  # a Python worker that was killed has been replaced where the job ended well
         raise RunError(
             f"{run.image}: out of memory: it needs more than --memory {memory}: give it more, or fewer --slots", end.code or _KILLED
         )

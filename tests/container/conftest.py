@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -28,11 +30,23 @@ def engine() -> str:
     try:
         subprocess.run([CLI, "info"], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError) as exc:
-        reason = f"no Docker engine answers to {CLI} ({exc}): tests/container/engine.sh starts one"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _do_without(f"no Docker engine answers to {CLI} ({exc}): tests/container/engine.sh starts one")
     return os.environ.get("DOCKER_HOST", "")
+
+
+@pytest.fixture(scope="session")
+def registry_program(engine: str) -> str:
+    """The program that serves a registry; where there is none, the same."""
+    program = shutil.which("docker-registry")
+    return program or _do_without(
+        "no docker-registry on this machine: Debian's package of that name, which tests/container/engine.sh installs"
+    )
+
+
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

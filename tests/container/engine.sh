@@ -59,10 +59,12 @@ stop() {
     pid=$(cat "$dir/pid")
     kill "$pid"
     for _ in $(seq 120); do
-        kill -0 "$pid" 2>/dev/null || return 0
+        kill -0 "$pid" 2>/dev/null || break
         sleep 0.5
     done
-    fail "dockerd ($pid) does not stop"
+    ! kill -0 "$pid" 2>/dev/null || fail "dockerd ($pid) does not stop"
+    # It leaves its network namespace mounted, and then DIR cannot be removed.
+    umount "$dir"/exec/netns/* 2>/dev/null || true
 }
 
 case $1 in

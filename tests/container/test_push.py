@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -30,15 +29,12 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[str]:
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[str]:
     """`host:port` of a registry that answers."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("no docker-registry on this machine (Debian's package of that name)")
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     (folder / "config.yml").write_text(CONFIG.format(folder=folder / "data", port=port), encoding="utf-8")
     with open(folder / "log", "wb") as log:
-        process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+        process = subprocess.Popen([registry_program, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/v2/")
         yield f"127.0.0.1:{port}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,9 +22,7 @@ from tests.deploy.conftest import ROOT
 from tests.golden import PARTITIONS, Golden
 from tests.runs import Output
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("docker-registry") is None, reason="no docker-registry on this machine (Debian's package of that name)"
-)
+pytestmark = pytest.mark.usefixtures("registry_program")
 
 
 @pytest.fixture
