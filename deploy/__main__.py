@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from app import __version__
 from app.errors import OrchardError
 from deploy import aws_commands, image_commands, local_command, rehearse_command, run_commands
 from deploy.errors import DeployError
+from deploy.site import mask_accounts
 from deploy.spec import SPEC_FILE
 
 
@@ -23,8 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(parsed.command(parsed))
     except (DeployError, OrchardError) as error:
-        print(f"orchard-deploy: error: {error}", file=sys.stderr)
+        # What is printed may end up in a log that others read.
+        print(f"orchard-deploy: error: {mask_accounts(str(error))}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # as in `… | head`: nobody reads on, nor would they an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("orchard-deploy: interrupted", file=sys.stderr)
         return 130

@@ -56,6 +56,8 @@ def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
     try:
         return wait_for(ask, done, what="the bill", seconds=_LATE, pace=context.pace, say=context.say)
     except WaitError:
+        if not latest:
+            raise
         return latest[0]
 
 

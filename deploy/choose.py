@@ -17,7 +17,10 @@ def known_runs(context: Context) -> list[tuple[Submission, Run | None]]:
     record, target = recover(context), context.target
     recorded = {entry.run: entry for entry in record.runs if entry.target == target.name}
     listed = {run.id: run for place in _places(context) for run in runs.list_runs(context.aws, target, place)}
-    entries = [*recorded.values(), *(_unrecorded(context, run) for run in listed.values() if run.id not in recorded)]
+    entries = [
+        *recorded.values(),
+        *(_unrecorded(context, run) for run in listed.values() if run.id not in recorded and _is_ours(context, run)),
+    ]
     return sorted(((entry, listed.get(entry.run or "")) for entry in entries), key=lambda pair: pair[0].submitted)
 
 
@@ -43,6 +46,11 @@ def _places(context: Context) -> list[str]:
     if context.target is not SERVERLESS:
         return [spec.eks.virtual_cluster] if spec.eks else []
     return [found.id for found in serverless.find_applications(context.aws, spec.name) if is_own(context.site, found.tags)]
+
+
+def _is_ours(context: Context, run: Run) -> bool:
+    """An application is ours as a whole; a virtual cluster has the runs of others, too."""
+    return context.target is SERVERLESS or is_own(context.site, run.tags)
 
 
 def _unrecorded(context: Context, run: Run) -> Submission:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deploy.errors import SpecError
 from deploy.record import RecordFile, record_file
 from deploy.site import Site
+from deploy.spark import spark_properties
 from deploy.spec import Spec, load_spec
 from deploy.tag import image_tag, ingredients
 from deploy.targets import TARGETS, Target, spec_for
@@ -80,6 +81,7 @@ def connect(arguments: argparse.Namespace) -> Context:
     """
     spec, target = target_spec(arguments), TARGETS[arguments.target]
     check_workers(spec)
+    spark_properties(spec, target)
     aws = open_aws(region=spec.region, profile=arguments.profile)
     site = Site(spec, aws.account)
     return Context(aws=aws, site=site, target=target, record=record_file(site, arguments.spec), tree=arguments.tree)

@@ -9,10 +9,10 @@ from deploy.aws.observe import observe
 from deploy.context import Context
 from deploy.errors import RefusedError
 from deploy.execute import execute
-from deploy.observed import Observed
+from deploy.observed import Observed, Run
 from deploy.plan import Action, is_own, left_behind, plan_down, plan_up
 from deploy.submit import new_token, observe_settled, recover
-from deploy.targets import SERVERLESS
+from deploy.targets import EKS, SERVERLESS, Target
 from deploy.waiting import wait_for
 
 # Seconds that a cancelled run gets to be over.
@@ -72,23 +72,40 @@ def down(context: Context, *, force: bool, with_data: bool) -> list[str]:
 
 
 def _end_runs(context: Context, seen: Observed, *, force: bool) -> None:
-    own = {application.id for application in seen.applications if is_own(context.site, application.tags)}
-    active = [run for run in seen.active if run.place in own]
+    """No run may be left without its image, its bucket and its record: those on EKS need them, too."""
+    active = [*((SERVERLESS, run) for run in _own_active(context, seen)), *((EKS, run) for run in _active_on_eks(context))]
     if active and not force:
-        names = ", ".join(f"{run.id} ({run.state})" for run in active)
+        names = ", ".join(f"{run.id} ({run.state})" for _, run in active)
         raise RefusedError(f"runs are active: {names}: wait for their end, or cancel them with `down --force`")
-    for run in active:
+    for target, run in active:
         context.say(f"cancel run {run.id}")
-        runs.cancel_run(context.aws, SERVERLESS, run.place, run.id)
-    for place in {run.place for run in active}:
-        wait_for(
-            lambda place=place: list(runs.list_runs(context.aws, SERVERLESS, place, active=True)),  # type: ignore[misc]
-            lambda left: not left,
-            what="the end of the cancelled runs",
-            seconds=_CANCELLING,
-            pace=context.pace,
-            say=context.say,
-        )
+        runs.cancel_run(context.aws, target, run.place, run.id)
+    for target, run in active:
+        _await_end(context, target, run)
+
+
+def _await_end(context: Context, target: Target, run: Run) -> None:
+    wait_for(
+        lambda: runs.get_run(context.aws, target, run.place, run.id),
+        lambda found: target.phases[found.state].final,
+        what="the end of the cancelled runs",
+        seconds=_CANCELLING,
+        pace=context.pace,
+        say=context.say,
+    )
+
+
+def _own_active(context: Context, seen: Observed) -> list[Run]:
+    own = {application.id for application in seen.applications if is_own(context.site, application.tags)}
+    return [run for run in seen.active if run.place in own]
+
+
+def _active_on_eks(context: Context) -> list[Run]:
+    """Ours only: a virtual cluster has the runs of others, too."""
+    if context.site.spec.eks is None:
+        return []
+    listed = runs.list_runs_if_any(context.aws, EKS, context.site.spec.eks.virtual_cluster, active=True)
+    return [run for run in listed if is_own(context.site, run.tags)]
 
 
 def _adopt(context: Context, seen: Observed) -> None:

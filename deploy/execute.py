@@ -16,6 +16,9 @@ SETTLING = 600.0
 # What AWS says when what is to be deleted is not there: a killed `down` got so far.
 _GONE = {"NoSuchEntity", "RepositoryNotFoundException", "NoSuchBucket", "ResourceNotFoundException"}
 
+# What S3 says when its answer to the same call was lost and botocore asked again.
+_MADE_ALREADY = "BucketAlreadyOwnedByYou"
+
 
 def execute(actions: Iterable[Action], aws: Aws, record: RecordFile, *, pace: Pace, say: Callable[[str], None]) -> None:
     """Carry a plan out.
@@ -61,7 +64,7 @@ def _call(action: Action, aws: Aws, record: RecordFile) -> dict[str, str]:
     try:
         return aws.call(action.service, action.operation, action.parameters)
     except AwsError as error:
-        if action.removes and error.code in _GONE:
+        if (action.removes and error.code in _GONE) or (action.makes and error.code == _MADE_ALREADY):
             return {}
         if action.makes and action.name and not isinstance(error, UnavailableError):
             kind = action.makes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable
 
@@ -17,12 +18,15 @@ from deploy.waiting import wait_for
 
 # Seconds that a run is followed at most: the longest time-out of a batch run.
 _LONGEST = 7 * 86400.0
+# Seconds after the end of a run in which its last lines come.
+LAST_LINES = 20.0
 _OVER = Run(id="", place="", name="", state="")
 
 
 def print_line(source: Source, line: str) -> None:
     """A line of the job where the job itself wrote it: standard output or standard error."""
-    print(line, file=sys.stdout if source.stream == "stdout" else sys.stderr, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads on; the run is watched all the same
+        print(line, file=sys.stdout if source.stream == "stdout" else sys.stderr, flush=True)
 
 
 def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:
@@ -65,6 +69,8 @@ def follow_logs(context: Context, submission: Submission, choice: Choice, *, fol
         pace=context.pace,
         say=context.say,
     )
+    if follow:
+        _await_last(context, logs, shown)
     shown.show(logs.last_lines())
     if not shown.lines:
         where = context.site.account.mask(str(context.site.logs))
@@ -72,6 +78,14 @@ def follow_logs(context: Context, submission: Submission, choice: Choice, *, fol
             f"run {submission.run}: no such logs in {where}: they come some 15 seconds after the workers have started; "
             "`orchard-deploy status` tells how far the run is"
         )
+
+
+def _await_last(context: Context, logs: Follower, shown: _Shown) -> None:
+    """AWS delivers what a run said last some seconds after its end."""
+    deadline, before = context.pace.clock() + LAST_LINES, shown.lines
+    while context.pace.clock() < deadline and shown.lines == before:
+        context.pace.sleep(context.pace.first)
+        shown.show(logs.new_lines())
 
 
 class _Shown:

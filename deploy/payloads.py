@@ -125,11 +125,7 @@ def start_job_run(
     """
     spec = site.spec
     inline, defaults = _split(spark_properties(spec))
-    submit = {
-        "entryPoint": entry_point or site.entry_point,
-        "entryPointArguments": job_arguments(site, extra),
-        "sparkSubmitParameters": inline,
-    }
+    submit = _spark_submit(site, inline, extra, entry_point)
     return {
         "applicationId": application,
         "clientToken": token,
@@ -150,11 +146,7 @@ def start_eks_job_run(
     """The input of EMR on EKS' StartJobRun; the image is named in Spark's properties there, the rest is the same."""
     spec = site.spec
     inline, defaults = _split({**spark_properties(spec, EKS), "spark.kubernetes.container.image": image})
-    submit = {
-        "entryPoint": entry_point or site.entry_point,
-        "entryPointArguments": job_arguments(site, extra),
-        "sparkSubmitParameters": inline,
-    }
+    submit = _spark_submit(site, inline, extra, entry_point)
     return {
         "virtualClusterId": cluster,
         "clientToken": token,
@@ -165,6 +157,14 @@ def start_eks_job_run(
         "configurationOverrides": _overrides(defaults, site.logs),
         "retryPolicyConfiguration": {"maxAttempts": spec.max_attempts},
         "tags": {**site.tags, "orchard:image": tag},
+    }
+
+
+def _spark_submit(site: Site, parameters: str, extra: tuple[str, ...], entry_point: str | None) -> Payload:
+    return {
+        "entryPoint": entry_point or site.entry_point,
+        "entryPointArguments": job_arguments(site, extra),
+        "sparkSubmitParameters": parameters,
     }
 
 

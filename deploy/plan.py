@@ -65,8 +65,10 @@ def plan_up(
         new_token: makes a client token.
 
     Raises:
-        RefusedError: something of that name is not ours, or a run is active on an application that has to change.
+        RefusedError: something of that name is not ours, a run is active on an application that has to change, or a name was changed.
     """
+    if lost := next(renamed(site, recorded), None):
+        raise RefusedError(f"{lost}: put that name back and call `orchard-deploy down` first, or nothing would ever delete it")
     actions = [*_repository(site, seen, target), *_bucket(site, seen, recorded)]
     if target is not SERVERLESS:
         return actions
@@ -130,6 +132,7 @@ def plan_down(site: Site, seen: Observed, *, recorded: Mapping[str, str], with_d
 
 def left_behind(site: Site, seen: Observed, *, recorded: Mapping[str, str], with_data: bool) -> Iterator[str]:
     """What `plan_down` leaves, and why."""
+    yield from (f"{thing}: put that name back and call `down` again" for thing in renamed(site, recorded))
     if seen.bucket and bucket_is_own(site, seen, recorded) and not seen.bucket.empty and not with_data:
         yield f"bucket {site.account.mask(site.bucket or '')}: holds data: delete it with --with-data"
     foreign = {
@@ -150,7 +153,15 @@ def bucket_is_own(site: Site, seen: Observed, recorded: Mapping[str, str]) -> bo
     """A bucket is tagged in a second call: before that, only the record knows."""
     if seen.bucket is None:
         return False
-    return is_own(site, seen.bucket.tags) or (BUCKET in recorded and not seen.bucket.tags)
+    return is_own(site, seen.bucket.tags) or (recorded.get(BUCKET) == site.account.mask(site.bucket or "") and not seen.bucket.tags)
+
+
+def renamed(site: Site, recorded: Mapping[str, str]) -> Iterator[str]:
+    """What was made under a name that the specification does not have any more, and is therefore not looked at."""
+    now = {REPOSITORY: site.spec.repository, BUCKET: site.account.mask(site.bucket or ""), ROLE: site.role}
+    for kind, name in now.items():
+        if recorded.get(kind, name) != name:
+            yield f"{kind} {recorded[kind]}: made before the specification named {name or 'none'}"
 
 
 def stop_application(application: Application) -> Action:

@@ -64,8 +64,8 @@ class Record:
         return replace(self, made={name: value for name, value in self.made.items() if name != kind})
 
     def with_run(self, run: Submission) -> Record:
-        """The record with this run, in the place of an earlier entry with its token."""
-        kept = [run if entry.token == run.token else entry for entry in self.runs]
+        """The record with this run, in the place of an earlier entry with its token; a run that was found without one goes by its id."""
+        kept = [run if entry.token == run.token and (run.token or entry.run == run.run) else entry for entry in self.runs]
         return replace(self, runs=tuple(kept) if run in kept else (*kept, run))
 
     def find(self, run: str) -> Submission | None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+# A profile of the user's is none of the rehearsal's.
+_PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
 
 def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
     """Give the command line this command."""
@@ -119,12 +122,14 @@ def _put_photos(stage: Rehearsal, site: Site, folder: Path) -> None:
 
 def _run_command(stage: Rehearsal, command: tuple[str, ...]) -> int:
     try:
-        return subprocess.run(command, env={**os.environ, **stage.environ}, check=False).returncode
+        own = {name: value for name, value in os.environ.items() if name not in _PROFILE}
+        return subprocess.run(command, env={**own, **stage.environ}, check=False).returncode
     except OSError as exc:
         raise SpecError(f"{command[0]}: {exc.strerror}: name a command behind `--`") from exc
 
 
 def _serve(stage: Rehearsal) -> int:
+    print(f"unset {' '.join(_PROFILE)}")
     for name, value in stage.environ.items():
         print(f"export {name}={shlex.quote(value)}")
     sys.stdout.flush()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.aws_commands import count_photos
 from deploy.context import Context, aws_arguments, connect
-from deploy.errors import RefusedError
+from deploy.errors import DeployError, RefusedError
 from deploy.money import Money, add_money, check, money_lines, money_of
+from deploy.payloads import job_arguments
 from deploy.record import Submission
 from deploy.targets import EKS, SERVERLESS
 
@@ -41,7 +43,7 @@ def _add_submit(commands: Commands, parents: list[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--upload-main", type=Path, metavar="FILE", help="upload this main file to S3 and run it instead of the image's own"
     )
-    parser.add_argument("--budget", type=float, metavar="AMOUNT", help="refuse if the worst case costs more")
+    parser.add_argument("--budget", type=_amount, metavar="AMOUNT", help="refuse if the worst case costs more")
     parser.add_argument("--wait", action="store_true", help="stay to the end: states, the driver's lines, then what it cost")
     parser.add_argument("--wait-minutes", type=float, metavar="M", help="stay so long at most (default: the run's own time-out and a bit)")
     parser.add_argument("--verbose", action="store_true", help="with --wait, show Spark's own log too")
@@ -52,10 +54,20 @@ def _add_submit(commands: Commands, parents: list[argparse.ArgumentParser]) -> N
     parser.set_defaults(command=_submit)
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is no amount of money")
+    return value
+
+
 def _submit(arguments: argparse.Namespace) -> int:
     from deploy.submit import Wanted, submit
 
+    if arguments.wait:  # a CI job that is cancelled gets SIGTERM: the run must not outlive it unseen
+        signal.signal(signal.SIGTERM, _interrupt)
     context = connect(arguments)
+    job_arguments(context.site, arguments.extra)
     photos = count_photos(context, arguments.photos)
     money = money_of(context.site, context.target, arguments, photos)
     check(money, arguments.budget)
@@ -68,6 +80,8 @@ def _submit(arguments: argparse.Namespace) -> int:
         context.say(line)
     if arguments.up:
         _bring_up(context)
+        if photos is None:  # in a bucket that was not there yet
+            wanted = replace(wanted, photos=count_photos(context, None))
     submission = submit(context, wanted)
     context.say(f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} ({submission.digest})")
     if arguments.wait:
@@ -107,13 +121,19 @@ def _stay(context: Context, submission: Submission, arguments: argparse.Namespac
 
     spec = context.site.spec
     minutes = arguments.wait_minutes or spec.timeout_minutes * spec.max_attempts + _BEFORE_THE_START
-    # A CI job that is cancelled gets SIGTERM: the run must not outlive it unseen.
-    signal.signal(signal.SIGTERM, _interrupt)
     ended = watch(Watch(context, submission, verbose=arguments.verbose), seconds=minutes * 60, detach=arguments.detach, ask=ask_person)
     if context.target is SERVERLESS:
+        _say_cost(context, ended, arguments)
+    return ended
+
+
+def _say_cost(context: Context, ended: Submission, arguments: argparse.Namespace) -> None:
+    """A run that went well has gone well, whether or not its bill can be had."""
+    try:
         for line in _cost_lines(_cost_facts(context, ended, arguments, wait=True)):
             context.say(line)
-    return ended
+    except DeployError as error:
+        context.say(f"{error}; `orchard-deploy cost --run {ended.run}` asks again")
 
 
 def _interrupt(number: int, frame: object) -> None:

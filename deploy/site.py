@@ -32,6 +32,11 @@ class Account:
         return text.replace(self.id, "{account}")
 
 
+def mask_accounts(text: str) -> str:
+    """The text without the number of any account, for where it is not known which one there is."""
+    return re.sub(r"(?<![\w-])\d{12}(?![\w])|(?<=-)\d{12}(?=-)", "{account}", text)
+
+
 def offline_account(account: str | None, region: str | None) -> Account:
     """An account that nobody asked AWS about.
 

@@ -35,6 +35,8 @@ def cap_properties(spec: Spec) -> dict[str, str]:
     count = str(spec.executors)
     return {
         "spark.cores.max": str(spec.executors * spec.executor.cpu),
+        # What the work is cut for: otherwise it would be the executors that happen to be there already when the job begins.
+        "spark.default.parallelism": str(spec.executors * spec.executor.cpu),
         "spark.dynamicAllocation.enabled": "false",
         "spark.executor.instances": count,
         "spark.dynamicAllocation.initialExecutors": count,

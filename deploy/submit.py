@@ -106,7 +106,7 @@ def recover(context: Context) -> Record:
     for target, place in {(entry.target, entry.place) for entry in open_entries}:
         entries = [entry for entry in open_entries if (entry.target, entry.place) == (target, place)]
         names = {entry.token: payloads.run_name(context.site, entry.token) for entry in entries}
-        for entry in find_started(entries, runs.list_runs(context.aws, TARGETS[target], place), names):
+        for entry in find_started(entries, runs.list_runs_if_any(context.aws, TARGETS[target], place), names):
             context.say(f"run {entry.run} was started by an earlier call that did not get to say so")
             _keep(context, entry)
     return context.record.read()

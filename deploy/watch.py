@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from deploy.aws import runs
 from deploy.context import Context
 from deploy.errors import AwsError, RunError, UnavailableError, WaitError
-from deploy.following import follower, print_line
+from deploy.following import LAST_LINES, follower, print_line
 from deploy.hints import hint, hints
 from deploy.logs import Choice, Follower, Source
 from deploy.observed import Run
@@ -19,7 +19,7 @@ from deploy.targets import TARGETS, Phase
 from deploy.waiting import wait_for
 
 # Seconds that a cancelled run gets to be over; and that the last lines of a log get to arrive, which the service sends every 15 seconds.
-CANCELLING, LAST_LINES = 300.0, 20.0
+CANCELLING = 300.0
 # Lines of Spark's log that are shown of a run that failed.
 _TAIL = 20
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from deploy.aws.session import Aws
+from deploy.errors import AwsError
 from deploy.observed import Run, Utilization
 from deploy.targets import Target
 
@@ -16,6 +17,16 @@ def list_runs(aws: Aws, target: Target, place: str, *, active: bool = False) -> 
     asked = {target.place_key: place, **({"states": target.active_states()} if active else {})}
     for found in aws.pages(target.service, "list_job_runs", asked, "jobRuns"):
         yield _run(target, place, found)
+
+
+def list_runs_if_any(aws: Aws, target: Target, place: str, *, active: bool = False) -> list[Run]:
+    """The same; nothing where the application or virtual cluster is gone, and its runs with it."""
+    try:
+        return list(list_runs(aws, target, place, active=active))
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return []
+        raise
 
 
 def get_run(aws: Aws, target: Target, place: str, run: str) -> Run:

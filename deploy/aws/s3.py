@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Collection, Iterator
 
-from deploy.aws.session import Aws
+from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
 from deploy.observed import Bucket
 from deploy.site import S3Place
@@ -63,7 +63,9 @@ def count_photos(aws: Aws, place: S3Place) -> int:
 def read(aws: Aws, bucket: str, key: str) -> bytes | None:
     """The content of an object, if there is one."""
     try:
-        content: bytes = aws.call("s3", "get_object", {"Bucket": bucket, "Key": key})["Body"].read()
+        body = aws.call("s3", "get_object", {"Bucket": bucket, "Key": key})["Body"]
+        with explained(f"s3 get_object {key}"):  # the content comes after the answer
+            content: bytes = body.read()
     except AwsError as error:
         if error.code in ("NoSuchKey", "404"):
             return None

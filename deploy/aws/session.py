@@ -90,7 +90,10 @@ class Aws:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=self._config)
+            try:
+                self._clients[service] = self._session.client(service, config=self._config)
+            except ValueError as exc:
+                raise SpecError(f"AWS settings: {exc}: check AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS and the profile") from exc
         return self._clients[service]
 
 

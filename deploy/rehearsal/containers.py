@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import RLock
-from typing import Any
+from typing import Any, ClassVar
 
 from deploy.rehearsal import jobs
-from deploy.rehearsal.floor import Floor
 from deploy.rehearsal.jobs import Job, Stage, Surroundings
-from deploy.rehearsal.orders import Order, Runner, Running
+from deploy.rehearsal.orders import Running
 from deploy.rehearsal.paging import page_of
-from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.protocol import RefusalError, invalid, not_rehearsed
 from deploy.rehearsal.registry import ACCOUNT
+from deploy.rehearsal.service import Calls, Service, log_uri
 from deploy.rehearsal.shipping import eks_prefix, ship
 from deploy.rehearsal.sizing import properties_of
-from deploy.rehearsal.timings import Timings
-from deploy.rehearsal.tokens import Tokens
-from deploy.rehearsal.world import World
 
-SERVICE = "emr-containers"
 _STATES: Mapping[Stage, str] = {
     Stage.SUBMITTED: "PENDING",
     Stage.QUEUED: "PENDING",
@@ -41,46 +36,20 @@ _RUN_KNOWN = {
 
 
 @dataclass
-class Containers:
-    """The service, with virtual clusters of any id."""
+class Containers(Service):
+    """The service, with virtual clusters of these ids."""
 
-    region: str
-    world: World
-    runner: Runner
-    timings: Timings
-    clock: Callable[[], float]
+    name: ClassVar[str] = "emr-containers"
     clusters: frozenset[str] = frozenset()
-    protocol: Protocol = field(default_factory=lambda: Protocol(SERVICE))
-    tokens: Tokens = field(default_factory=Tokens)
-    lock: RLock = field(default_factory=RLock)
 
-    def __post_init__(self) -> None:
-        self.floor = Floor(
-            clock=self.clock, timings=self.timings, around=lambda job: Surroundings(), begin=self._begin, deliver=self._deliver
-        )
-        self._calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    def calls(self) -> Calls:
+        """The calls that it knows, by operation."""
+        return {
             "StartJobRun": self._start_job_run,
             "DescribeJobRun": lambda asked: {"jobRun": self._describe(self._job(asked))},
             "ListJobRuns": self._list_job_runs,
             "CancelJobRun": self._cancel_job_run,
         }
-
-    def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """Answer a call.
-
-        Raises:
-            RefusalError: as the service would, or because the rehearsal does not know the call.
-        """
-        with self.lock:
-            self.tick()
-            if operation not in self._calls:
-                raise not_rehearsed(operation)
-            return self._calls[operation](asked)
-
-    def tick(self) -> None:
-        """Move everything on to now."""
-        with self.lock:
-            self.floor.tick()
 
     def _start_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
         if unknown := sorted(asked.keys() - _RUN_KNOWN):
@@ -158,27 +127,21 @@ class Containers:
         }
         return {key: value for key, value in described.items() if value is not None}
 
-    def _begin(self, job: Job) -> Running:
-        properties, submit = _properties(job.request), job.request["jobDriver"]["sparkSubmitJobDriver"]
-        image = properties.get("spark.kubernetes.container.image")
-        repository = image.partition("/")[2].partition("@")[0].partition(":")[0] if image else None
-        return self.runner.start(
-            Order(
-                job=job.id,
-                attempt=job.attempt,
-                image=f"{repository}@{job.digest}" if repository else None,
-                entry_point=submit["entryPoint"],
-                arguments=tuple(submit.get("entryPointArguments", ())),
-                properties=properties,
-                slots=int(properties.get("spark.executor.instances", "2")) * int(properties.get("spark.executor.cores", "1")),
-            )
-        )
+    def around(self, job: Job) -> Surroundings:
+        """Nothing: there are always pods."""
+        return Surroundings()
 
-    def _deliver(self, job: Job, running: Running) -> None:
-        monitoring = job.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
-        logs = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
-        if logs:
-            ship(job, eks_prefix(logs, job), running.output(), self.world.write)
+    def begin(self, job: Job) -> Running:
+        """Start a run's process, on all slots of its executors."""
+        properties = _properties(job.request)
+        slots = int(properties.get("spark.executor.instances", "2")) * int(properties.get("spark.executor.cores", "1"))
+        image = properties.get("spark.kubernetes.container.image")
+        return self.start(job, job.request["jobDriver"]["sparkSubmitJobDriver"], image=image, properties=properties, slots=slots)
+
+    def deliver(self, job: Job, running: Running) -> None:
+        """Write a run's logs to S3."""
+        if uri := log_uri(job):
+            ship(job, eks_prefix(uri, job), running.output(), self.world.write)
 
     def _arn(self, cluster: str, run: str) -> str:
         return f"arn:aws:emr-containers:{self.region}:{ACCOUNT}:/virtualclusters/{cluster}/jobruns/{run}"

@@ -13,27 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Protocol as Shape
 from urllib.parse import parse_qs, urlsplit
 
 from deploy.rehearsal.faults import Faults
-from deploy.rehearsal.protocol import Protocol, RefusalError
+from deploy.rehearsal.protocol import RefusalError
+from deploy.rehearsal.service import Service
 
 # Seconds between two looks at what has become of everything.
 _TICK = 0.05
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length", "date", "server"}
-
-
-class Service(Shape):
-    """A service that the endpoint answers itself."""
-
-    protocol: Protocol
-
-    def answer(self, operation: str, asked: dict[str, object]) -> dict[str, object]:
-        """Answer a call."""
-
-    def tick(self) -> None:
-        """Move on to now."""
 
 
 class Endpoint:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import RLock
-from typing import Any
+from typing import Any, ClassVar
 
 from deploy.rehearsal import applications, jobs
 from deploy.rehearsal.applications import Application
 from deploy.rehearsal.describing import arn, describe_application, describe_run, submitted_properties, summarize_application, summarize_run
-from deploy.rehearsal.floor import Floor
 from deploy.rehearsal.jobs import Job, Surroundings
-from deploy.rehearsal.orders import Order, Runner, Running, Starved
+from deploy.rehearsal.orders import Running, Starved
 from deploy.rehearsal.paging import page_of
-from deploy.rehearsal.protocol import Protocol, RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.protocol import RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.service import Calls, Service, log_uri
 from deploy.rehearsal.shipping import serverless_prefix, ship
 from deploy.rehearsal.sizing import sizing
-from deploy.rehearsal.timings import Timings
-from deploy.rehearsal.tokens import Tokens
-from deploy.rehearsal.world import World
 
-SERVICE = "emr-serverless"
 # Of the inputs that the service knows, those that Orchard sends.
 _APPLICATION_KNOWN = {
     "name", "releaseLabel", "type", "clientToken", "maximumCapacity", "tags", "autoStartConfiguration", "autoStopConfiguration",
@@ -35,30 +31,26 @@ _RUN_KNOWN = {
 
 
 @dataclass
-class Serverless:
+class Serverless(Service):
     """The service.
 
     Attributes:
-        clock: seconds; wall gives the same moment as seconds since 1970.
         full: bytes that fill a log file.
+        digests: of applications that resolved their image's tag when they started.
     """
 
-    region: str
-    world: World
-    runner: Runner
-    timings: Timings
-    clock: Callable[[], float]
+    name: ClassVar[str] = "emr-serverless"
     full: int = 128 << 20
-    protocol: Protocol = field(default_factory=lambda: Protocol(SERVICE))
     applications: dict[str, Application] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
-    tokens: Tokens = field(default_factory=Tokens)
-    lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
-        self.floor = Floor(clock=self.clock, timings=self.timings, around=self._around, begin=self._begin, deliver=self._deliver)
+        super().__post_init__()
         self._summary = self.protocol.model.shape_for("JobRunSummary").members.keys()
-        self._calls: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+
+    def calls(self) -> Calls:
+        """The calls that it knows, by operation."""
+        return {
             "CreateApplication": self._create_application,
             "GetApplication": lambda asked: {"application": self._describe(self._application(asked).id)},
             "ListApplications": self._list_applications,
@@ -72,29 +64,20 @@ class Serverless:
             "CancelJobRun": self._cancel_job_run,
         }
 
-    def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """Answer a call.
-
-        Raises:
-            RefusalError: as the service would, or because the rehearsal does not know the call.
-        """
-        with self.lock:
-            self.tick()
-            if operation not in self._calls:
-                raise not_rehearsed(operation)
-            return self._calls[operation](asked)
-
     def tick(self) -> None:
-        """Move everything on to now."""
+        """Move applications and runs on to now."""
         with self.lock:
-            now = self.clock()
-            for application in list(self.applications.values()):
-                busy = bool(self.floor.active(application.id))
-                moved = applications.advance(application, now, self.timings, busy=busy)
-                if moved.state == "STARTED" and application.state != "STARTED" and moved.image:
+            self._move_applications(self.clock())
+            super().tick()
+
+    def _move_applications(self, now: float) -> None:
+        for application in list(self.applications.values()):
+            busy = bool(self.floor.active(application.id))
+            moved = applications.advance(application, now, self.timings, busy=busy)
+            if moved.state == "STARTED" and application.state != "STARTED" and moved.image:
+                with contextlib.suppress(RefusalError):  # its image is gone meanwhile: the next run is refused for that
                     self.digests[moved.id] = self.world.digest(moved.image)
-                self.applications[application.id] = moved
-            self.floor.tick()
+            self.applications[application.id] = moved
 
     # Applications
 
@@ -232,7 +215,8 @@ class Serverless:
 
     # The floor's questions
 
-    def _around(self, job: Job) -> Surroundings:
+    def around(self, job: Job) -> Surroundings:
+        """Whether the application is ready, and free for one run more."""
         found = self.applications[job.place]
         return Surroundings(
             ready=found.state == "STARTED",
@@ -240,29 +224,19 @@ class Serverless:
             queue_minutes=found.queue_minutes,
         )
 
-    def _begin(self, job: Job) -> Running:
-        found, sized = self.applications[job.place], sizing(submitted_properties(job.request))
+    def begin(self, job: Job) -> Running:
+        """Start a run's process, on all slots of its executors; one that the application's capacity cannot hold waits for ever."""
+        found, properties = self.applications[job.place], submitted_properties(job.request)
+        sized = sizing(properties)
         if found.maximum and not sized.total <= found.maximum:
             return Starved(str(found.maximum), self.clock)
-        submit = job.request["jobDriver"]["sparkSubmit"]
-        repository = found.image.partition("/")[2].partition("@")[0].partition(":")[0] if found.image else None
-        return self.runner.start(
-            Order(
-                job=job.id,
-                attempt=job.attempt,
-                image=f"{repository}@{job.digest}" if repository else None,
-                entry_point=submit["entryPoint"],
-                arguments=tuple(submit.get("entryPointArguments", ())),
-                properties=submitted_properties(job.request),
-                slots=sized.executors * sized.executor.cpu,
-            )
-        )
+        slots = sized.executors * sized.executor.cpu
+        return self.start(job, job.request["jobDriver"]["sparkSubmit"], image=found.image, properties=properties, slots=slots)
 
-    def _deliver(self, job: Job, running: Running) -> None:
-        monitoring = job.request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
-        logs = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
-        if logs:
-            ship(job, serverless_prefix(logs, job), running.output(), self.world.write, full=self.full)
+    def deliver(self, job: Job, running: Running) -> None:
+        """Write a run's logs to S3."""
+        if uri := log_uri(job):
+            ship(job, serverless_prefix(uri, job), running.output(), self.world.write, full=self.full)
 
 
 def _check_known(operation: str, asked: Mapping[str, Any], known: set[str]) -> None:

@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from deploy.errors import SpecError
-from deploy.rehearsal import containers, serverless
 from deploy.rehearsal.containers import Containers
 from deploy.rehearsal.faults import Faults
 from deploy.rehearsal.orders import Runner
 from deploy.rehearsal.registry import StandIn
-from deploy.rehearsal.server import Endpoint, Service
+from deploy.rehearsal.server import Endpoint
 from deploy.rehearsal.serverless import Serverless
 from deploy.rehearsal.timings import Timings
 from deploy.rehearsal.world import World
@@ -74,9 +73,8 @@ def rehearsal(
         world, faults, runs = World(moto, region, mirror), Faults(), runner(job_environ, mirror)
         emr = Serverless(region=region, world=world, runner=runs, timings=timings, clock=clock, full=full)
         eks = Containers(region=region, world=world, runner=runs, timings=timings, clock=clock, clusters=clusters)
-        services: dict[str, Service] = {serverless.SERVICE: emr, containers.SERVICE: eks}
         beyond = moto.removeprefix("http://")
-        endpoint = Endpoint(services, beyond, faults, port=port, before=mirror.before, after=mirror.after)
+        endpoint = Endpoint({emr.name: emr, eks.name: eks}, beyond, faults, port=port, before=mirror.before, after=mirror.after)
         stack.callback(emr.floor.close)
         stack.callback(eks.floor.close)
         url = stack.enter_context(endpoint.serving())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.__main__ import main
 from deploy.aws import s3
-from deploy.choose import known_runs
-from deploy.ensure import up
-from deploy.errors import RunError, SpecError
+from deploy.choose import choose_run, known_runs
+from deploy.ensure import down, up
+from deploy.errors import RefusedError, RunError, SpecError
+from deploy.rehearsal.jobs import Stage
 from deploy.rehearsal.stage import Rehearsal
 from deploy.spec import SPEC_FILE, load_spec
 from deploy.submit import Wanted, submit
 from deploy.targets import EKS, SERVERLESS, spec_for
 from deploy.watch import Watch, watch
-from tests.aws.conftest import CLUSTER, Theatre, context_of, tree_tag
+from tests.aws.conftest import CLUSTER, LONG_JOB, NOTHING, Theatre, context_of, there, tree_tag
 
 
 def never(question: str) -> None:
@@ -44,6 +46,31 @@ def test_a_run_on_eks_from_up_to_its_last_line(tree: Path, stage: Rehearsal) -> 
     assert stage.serverless.applications == {}
 
 
+def test_runs_of_others_in_the_same_virtual_cluster_are_not_ours(theatre: Theatre, tree: Path) -> None:
+    stage = theatre.open(LONG_JOB)
+    context = context_of(tree, target="eks")
+    up(context)
+    own = submit(context, Wanted())
+    job = stage.containers.floor.jobs[own.run or ""]
+    stage.containers.floor.put(replace(job, id="0000foreign", created=job.created + 100, tags={"team": "x"}))
+    assert choose_run(context, None).run == own.run
+    with pytest.raises(RefusedError, match="no such run on eks"):
+        choose_run(context, "0000foreign")
+
+
+def test_down_leaves_no_run_on_eks_without_its_image_and_bucket(theatre: Theatre, tree: Path) -> None:
+    stage = theatre.open(LONG_JOB)
+    context = context_of(tree, target="eks")
+    up(context)
+    own = submit(context, Wanted())
+    with pytest.raises(RefusedError, match=f"runs are active: {own.run}"):
+        down(context_of(tree), force=False, with_data=True)
+    assert there(stage)["repositories"] == ["orchard"]
+    assert down(context_of(tree), force=True, with_data=True) == []
+    assert stage.containers.floor.jobs[own.run or ""].stage is Stage.CANCELLED
+    assert there(stage) == NOTHING
+
+
 def test_a_failed_run_on_eks_says_why(theatre: Theatre, tree: Path) -> None:
     theatre.open("import sys; sys.exit(1)")
     context = context_of(tree, target="eks")
@@ -66,11 +93,11 @@ def test_cancelling_on_eks_is_pending_before_it_is_done(theatre: Theatre, tree: 
 
 
 def test_runs_of_the_two_services_are_kept_apart(tree: Path, stage: Rehearsal) -> None:
-    here, there = context_of(tree), context_of(tree, target="eks")
+    here, eks = context_of(tree), context_of(tree, target="eks")
     up(here)
-    first, second = submit(here, Wanted()), submit(there, Wanted())
+    first, second = submit(here, Wanted()), submit(eks, Wanted())
     assert [entry.run for entry, _ in known_runs(here)] == [first.run]
-    assert [entry.run for entry, _ in known_runs(there)] == [second.run]
+    assert [entry.run for entry, _ in known_runs(eks)] == [second.run]
 
 
 def test_another_base_makes_another_image_with_a_tag_of_its_own(tree: Path) -> None:

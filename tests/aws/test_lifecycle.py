@@ -16,6 +16,7 @@ from deploy.choose import known_runs
 from deploy.context import Context
 from deploy.ensure import down, look_up, up
 from deploy.errors import AwsError, RefusedError
+from deploy.record import Submission
 from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts, status_lines
 from deploy.submit import Wanted, submit
@@ -147,6 +148,31 @@ def test_an_application_that_begins_to_stop_at_the_wrong_moment_is_waited_for(th
 
     submission = submit(context_of(tree, aws=StopsFirst(region=REGION)), Wanted())
     assert submission.run in stage.serverless.floor.jobs
+
+
+def test_a_bucket_whose_making_was_answered_too_late_is_ours_all_the_same(tree: Path, stage: Rehearsal) -> None:
+    class Late(Aws):
+        def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            answer = super().call(service, operation, parameters)
+            if operation == "create_bucket":  # as where the first answer is lost and botocore asks again
+                error = AwsError("AWS, s3 create_bucket: Your previous request succeeded (BucketAlreadyOwnedByYou)")
+                error.code = "BucketAlreadyOwnedByYou"
+                raise error
+            return answer
+
+    up(context_of(tree, aws=Late(region=REGION)))
+    assert [action.service for action in look_up(context_of(tree)).actions] == ["emr-serverless"]
+    assert down(context_of(tree), force=False, with_data=False) == []
+    assert there(stage) == NOTHING
+
+
+def test_a_submission_to_an_application_that_is_gone_blocks_nothing(tree: Path, stage: Rehearsal) -> None:
+    context = context_of(tree)
+    up(context)
+    lost = Submission(token="t", request="", target="serverless", place="00fgone", tag="", digest="", submitted=0.0)
+    context.record.change(lambda known: known.with_run(lost))
+    assert [entry.token for entry, _ in known_runs(context)] == ["t"]
+    assert down(context, force=False, with_data=True) == []
 
 
 def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: Rehearsal) -> None:

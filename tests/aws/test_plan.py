@@ -38,6 +38,11 @@ def up(site: Site, seen: Observed, recorded: dict[str, str] | None = None) -> li
     return plan_up(site, seen, tag="t", recorded=recorded or {}, new_token=lambda: "token")
 
 
+def recorded(site: Site) -> dict[str, str]:
+    """As `up` records the bucket of the specification: without the account's number."""
+    return {"bucket": site.account.mask(site.bucket or "")}
+
+
 def names(actions: list[Action]) -> list[str]:
     return [action.operation for action in actions]
 
@@ -104,7 +109,7 @@ def test_what_was_interrupted_is_finished(site: Site) -> None:
     assert seen.role is not None
     assert names(up(site, replace(seen, role=replace(seen.role, policy=None)))) == ["put_role_policy"]
     fresh = Bucket(tags={}, blocked=False, empty=True)
-    assert names(up(site, replace(seen, bucket=fresh), {"bucket": "b"})) == ["put_bucket_tagging", "put_public_access_block"]
+    assert names(up(site, replace(seen, bucket=fresh), recorded(site))) == ["put_bucket_tagging", "put_public_access_block"]
 
 
 def test_a_bucket_that_someone_else_made_is_used_as_it_is_and_never_deleted(site: Site) -> None:
@@ -112,7 +117,20 @@ def test_a_bucket_that_someone_else_made_is_used_as_it_is_and_never_deleted(site
     assert up(site, foreign) == []
     assert "delete_bucket" not in names(plan_down(site, foreign, recorded={}, with_data=True))
     tagged = complete(site, bucket=Bucket(tags={"team": "x"}, blocked=False, empty=True))
-    assert "delete_bucket" not in names(plan_down(site, tagged, recorded={"bucket": "b"}, with_data=True))
+    assert "delete_bucket" not in names(plan_down(site, tagged, recorded=recorded(site), with_data=True))
+
+
+def test_a_bucket_that_the_record_names_otherwise_is_not_ours_and_the_old_one_is_not_forgotten(site: Site) -> None:
+    foreign, other = complete(site, bucket=Bucket(tags={}, blocked=False, empty=True)), {"bucket": "orchard-elsewhere"}
+    assert "delete_bucket" not in names(plan_down(site, foreign, recorded=other, with_data=True))
+    left = list(left_behind(site, foreign, recorded=other, with_data=True))
+    assert left[0].startswith("bucket orchard-elsewhere: made before the specification named orchard-{account}-us-east-1: put that name")
+
+
+@pytest.mark.parametrize("kind", ["repository", "bucket", "role"])
+def test_a_changed_name_is_refused_before_anything_is_made_under_the_new_one(site: Site, kind: str) -> None:
+    with pytest.raises(RefusedError, match=f"{kind} orchard-old: made before the specification named .*put that name back and call"):
+        up(site, Observed(), {kind: "orchard-old"})
 
 
 def test_foreign_roles_and_applications_of_the_same_name_are_refused_with_a_way_out(site: Site) -> None:

@@ -16,6 +16,12 @@ from deploy.site import Site
 RUN = Submission(token="t1", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0)
 
 
+def test_runs_that_were_found_without_a_token_are_kept_apart() -> None:
+    entry = Submission(token="", request="", target="eks", place="p", tag="", digest="", submitted=1.0, run="a")
+    record = Record().with_run(entry).with_run(replace(entry, run="b")).with_run(replace(entry, run="a", state="FAILED"))
+    assert [(known.run, known.state) for known in record.runs] == [("a", "FAILED"), ("b", None)]
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = RecordFile(tmp_path / ".orchard" / "orchard-x.json")
     assert file.read() == Record()

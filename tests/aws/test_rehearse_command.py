@@ -26,6 +26,7 @@ def rehearse(tree: Path, *words: str, timeout: float = 240) -> subprocess.Comple
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+@pytest.mark.usefixtures("weights")
 def test_the_real_job_runs_on_photos_of_ones_own_from_s3_to_s3(tree: Path, drawn: Path) -> None:
     done = rehearse(tree, f"--photos {drawn} -- submit --up --wait --budget 1")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,6 +50,7 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
         [*ORCHARD, "rehearse", "--without-docker", *places], env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
+    assert process.stdout.readline() == "unset AWS_PROFILE AWS_DEFAULT_PROFILE\n"
     exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(8))
     status = subprocess.run(
         [*ORCHARD, "status", *places], env={**environ, **exported}, capture_output=True, text=True, timeout=60, check=False
