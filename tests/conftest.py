@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# Where the tests run in the background of a shell, what they start would ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Spark's Python workers must be this interpreter, not whichever `python3` comes first.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 

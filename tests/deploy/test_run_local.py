@@ -46,7 +46,15 @@ def test_every_property_of_the_cloud_is_there_but_those_of_sizes_cap_and_interpr
     assert here["spark.sql.shuffle.partitions"] == "7"
     for name in left_out:
         assert name.startswith(
-            ("spark.cores.", "spark.driver.", "spark.executor.", "spark.emr-serverless.", "spark.dynamicAllocation.", "spark.executorEnv.")
+            (
+                "spark.cores.",
+                "spark.default.parallelism",
+                "spark.driver.",
+                "spark.executor.",
+                "spark.emr-serverless.",
+                "spark.dynamicAllocation.",
+                "spark.executorEnv.",
+            )
         )
     assert here.keys() - there.keys() == set()
 
