@@ -12,6 +12,7 @@ from deploy.__main__ import main
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
 from deploy.rehearsal.stage import Rehearsal
+from deploy.site import mask_accounts
 from tests.aws.conftest import REGION, ROOT, Theatre
 
 
@@ -147,3 +148,22 @@ def test_no_log_call_or_print_of_credentials_is_in_the_code() -> None:
     for path in (ROOT / "deploy").rglob("*.py"):
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert not names & {"get_credentials", "access_key", "secret_key"}, path
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("bucket orchard-123456789012-us-east-1: taken", "bucket orchard-{account}-us-east-1: taken"),
+        ("push 123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard", "push {account}.dkr.ecr.us-east-1.amazonaws.com/orchard"),
+        ("emr-7.13.0-123456789012 stays, as does sha256:123456789012345", "emr-7.13.0-123456789012 stays, as does sha256:123456789012345"),
+    ],
+)
+def test_errors_show_no_account_and_leave_tags_as_they_are(text: str, masked: str) -> None:
+    assert mask_accounts(text) == masked
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1"])
+def test_a_budget_that_compares_with_nothing_is_refused(tree: Path, amount: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["submit", "--spec", str(tree / "emr-serverless.json"), f"--budget={amount}"])
+    assert raised.value.code == 2
