@@ -27,7 +27,7 @@ class ContainerRun:
         cpus: cores it may use.
         network: "none", or a Docker network.
         hostname: its name for itself.
-        user: `uid:gid`, or None for the image's own.
+        user: uid and gid, or None for the image's own.
         files: path in the container -> content of a small file that is to be there, read-only.
     """
 
@@ -39,7 +39,7 @@ class ContainerRun:
     cpus: float
     network: str = "none"
     hostname: str | None = None
-    user: str | None = None
+    user: tuple[int, int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[str, ...] = ("/tmp",)
     pids: int = 1024
@@ -67,7 +67,7 @@ class ContainerRun:
             "volumes": {str(m.source): {"bind": m.target, "mode": "ro" if m.read_only else "rw"} for m in self.mounts},
             "network_mode": self.network,
             "hostname": self.hostname,
-            "user": self.user,
+            "user": self._user(),
             "mem_limit": self.memory,
             "memswap_limit": self.memory,
             "nano_cpus": int(self.cpus * 1e9),
@@ -78,6 +78,9 @@ class ContainerRun:
             "security_opt": ["no-new-privileges"],
             "init": True,
         }
+
+    def _user(self) -> str | None:
+        return "{}:{}".format(*self.user) if self.user else None
 
     def command_line(self) -> str:
         """The same for a shell: a line for each of `files`, and the `docker run` line."""
@@ -91,7 +94,7 @@ class ContainerRun:
         words += [word for target in self.tmpfs for word in ("--tmpfs", target)]
         words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", str(self.pids)]
         words += ["--memory", str(self.memory), "--memory-swap", str(self.memory), "--cpus", f"{self.cpus:g}"]
-        words += ["--user", self.user] if self.user else []
+        words += ["--user", user] if (user := self._user()) else []
         words += [word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")]
         for mount in self.mounts:
             words += ["--volume", f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")]

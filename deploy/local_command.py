@@ -6,14 +6,13 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from deploy.container import ContainerRun
 from deploy.errors import ImageError, RunError, SpecError
+from deploy.output_folder import Ids, lending_lines, output_folder, run_as
 from deploy.run_local import Locally, parse_memory, plan_run
 from deploy.spec import load_spec
 from deploy.tag import image_name
@@ -53,18 +52,20 @@ def _run_local(arguments: argparse.Namespace) -> int:
     from deploy.docker_engine import DockerEngine
 
     run = _plan(arguments)
+    user = run.user or _caller()
     if arguments.dry_run:
-        print(run.command_line())
+        print(*lending_lines(arguments.output, caller=_caller(), user=user), run.command_line(), sep="\n")
         return 0
     engine = DockerEngine()
     check_image(engine, run.image)
-    with _made(arguments.output):
+    with output_folder(arguments.output, caller=_caller(), user=user):
         return run_and_report(engine, run, arguments.memory)
 
 
 def _plan(arguments: argparse.Namespace) -> ContainerRun:
     spec = load_spec(arguments.spec)
     remote = any("://" in place for place in (arguments.input, arguments.output))
+    aws_folder = Path.home() / ".aws" if remote and (Path.home() / ".aws").is_dir() else None
     asked = Locally(
         image=arguments.image or image_name(arguments.tree, spec),
         input=_existing(arguments.input),
@@ -72,37 +73,24 @@ def _plan(arguments: argparse.Namespace) -> ContainerRun:
         slots=arguments.slots,
         cpus=arguments.cpus or float(os.cpu_count() or 1),
         memory=parse_memory(arguments.memory),
-        owner=(os.getuid(), os.getgid()),
+        # Nobody but root can read root's credentials.
+        user=_caller() if aws_folder else run_as(_caller()),
         network=arguments.network or ("bridge" if remote else "none"),
-        aws_folder=Path.home() / ".aws" if remote and (Path.home() / ".aws").is_dir() else None,
+        aws_folder=aws_folder,
         aws_profile=arguments.aws_profile,
         extra=arguments.extra,
     )
     return plan_run(spec, asked)
 
 
+def _caller() -> Ids:
+    return os.getuid(), os.getgid()
+
+
 def _existing(place: str) -> str:
     if "://" not in place and not Path(place).expanduser().is_dir():
         raise SpecError(f"--input {place}: no such folder: name a folder of photos, one sub-folder a variety")
     return place
-
-
-@contextmanager
-def _made(output: str) -> Iterator[None]:
-    """The output folder, made by this user before the engine would make it as root; removed again if it stays empty."""
-    folder = Path(output).expanduser()
-    if "://" in output or folder.is_dir():
-        yield
-        return
-    try:
-        folder.mkdir(parents=True)
-    except OSError as exc:
-        raise SpecError(f"--output {output}: {exc.strerror}: choose a place that you can write to") from exc
-    try:
-        yield
-    finally:
-        if not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def check_image(engine: DockerEngine, name: str) -> None:

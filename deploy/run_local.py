@@ -30,7 +30,7 @@ class Locally:
         slots: task slots of the local master.
         cpus: cores the container may use.
         memory: bytes it may use.
-        owner: uid and gid that the output's files are to have.
+        user: uid and gid that it runs as.
         network: of the container.
         aws_folder, aws_profile: where the AWS credentials for s3:// are, and which of them to use.
         extra: further arguments of the job.
@@ -42,7 +42,7 @@ class Locally:
     slots: int
     cpus: float
     memory: int
-    owner: tuple[int, int]
+    user: tuple[int, int]
     network: str = "none"
     aws_folder: Path | None = None
     aws_profile: str | None = None
@@ -85,9 +85,9 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
         network=asked.network,
         # A container without a network cannot look any other name up.
         hostname="localhost" if asked.network == "none" else None,
-        user="{}:{}".format(*asked.owner),
+        user=asked.user,
         environment=_aws_environment(asked),
-        files={"/etc/passwd": _passwd(*asked.owner)},
+        files={"/etc/passwd": _passwd(*asked.user)},
     )
 
 
@@ -118,6 +118,5 @@ def _aws_environment(asked: Locally) -> dict[str, str]:
 
 
 def _passwd(uid: int, gid: int) -> str:
-    """Names for the ids in the container: Hadoop does not work for a user without one."""
-    users = {0: ("root", 0), uid: ("orchard" if uid else "root", gid)}
-    return "".join(f"{name}:x:{number}:{group}::/tmp:/bin/sh\n" for number, (name, group) in users.items())
+    """Names for the ids in the container, the job's as in the cloud: Hadoop does not work for a user without one."""
+    return f"root:x:0:0::/tmp:/bin/sh\nhadoop:x:{uid}:{gid}::/tmp:/bin/sh\n"

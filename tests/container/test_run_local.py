@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from deploy.docker_engine import DockerEngine
+from deploy.local_command import run_and_report
+from deploy.run_local import Locally, plan_run
+from deploy.spec import SPEC_FILE, load_spec
+from tests.container.conftest import CLI
 from tests.deploy.conftest import ROOT
 from tests.golden import PARTITIONS, Golden
 from tests.runs import Output
@@ -27,6 +31,12 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     said = (done.stdout + done.stderr).strip()
     assert "Traceback" not in said
     return said.splitlines()[-1]
+
+
+def user_of(container: str) -> str:
+    """Whom a container runs as."""
+    command = [CLI, "inspect", "--format", "{{.Config.User}}", container]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +73,31 @@ def test_without_an_input_folder_nothing_is_started(image: str, tmp_path: Path) 
     assert "no such folder" in last_line(done)
 
 
-def test_an_output_that_cannot_be_written(image: str, drawn: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_made(image: str, drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", tmp_path / "file" / "out")
     assert done.returncode == 2
     assert "choose a place that you can write to" in last_line(done)
+
+
+def test_an_output_that_the_job_may_not_write_to(image: str, drawn: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The folder of another user, as the job itself finds it."""
+    (tmp_path / "out").mkdir(mode=0o755)
+    asked = Locally(
+        image=image,
+        input=str(drawn),
+        output=str(tmp_path / "out"),
+        slots=2,
+        cpus=2,
+        memory=4 << 30,
+        user=(os.getuid() + 1, os.getgid() + 1),
+    )
+    run = plan_run(load_spec(ROOT / SPEC_FILE), asked)
+    assert run_and_report(DockerEngine(), run, "4g") == 1
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err
+    assert (out + err).strip().splitlines()[-1].startswith("orchard: error: --output /output: Permission denied")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_too_little_memory_is_told_with_the_limit(image: str, drawn: Path, tmp_path: Path) -> None:
@@ -91,6 +121,8 @@ def test_ctrl_c_stops_the_container(image: str, drawn: Path, tmp_path: Path) -> 
         while not set(DockerEngine().running_containers()) - before and time.monotonic() < deadline:
             time.sleep(0.2)
         time.sleep(2)
+        (started,) = set(DockerEngine().running_containers()) - before
+        assert user_of(started) not in ("", "0", "root", "0:0")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -14,7 +14,7 @@ from deploy.run_local import Locally, parse_memory, plan_run
 from deploy.spark import spark_properties
 from deploy.spec import Spec
 
-ASKED = Locally(image="orchard:x", input="/photos", output="/out", slots=4, cpus=2, memory=6 << 30, owner=(1000, 1001))
+ASKED = Locally(image="orchard:x", input="/photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001))
 
 
 def properties(command: tuple[str, ...]) -> dict[str, str]:
@@ -61,7 +61,7 @@ def test_every_property_of_the_cloud_is_there_but_those_of_sizes_cap_and_interpr
 
 def test_the_docker_run_line_says_the_same(spec: Spec) -> None:
     passwd, line = plan_run(spec, replace(ASKED, input="/my photos")).command_line().rsplit("\n", 1)
-    assert shlex.split(passwd)[:3] == ["printf", "%s", "root:x:0:0::/tmp:/bin/sh\norchard:x:1000:1001::/tmp:/bin/sh\n"]
+    assert shlex.split(passwd)[:3] == ["printf", "%s", "root:x:0:0::/tmp:/bin/sh\nhadoop:x:1000:1001::/tmp:/bin/sh\n"]
     words = shlex.split(line)
     assert "/tmp/passwd:/etc/passwd:ro" in words
     assert words[:2] == ["docker", "run"]
