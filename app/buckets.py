@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 import time
@@ -72,7 +73,7 @@ class BucketSource:
         if len(first) == PAGE and _few_full_folders(first, folder):
             listed = client.list_with_delimiter(folder or None)
             return self._photos(listed["objects"], client), [*listed["common_prefixes"]]
-        return [photo for page in (first, *pages) for photo in self._photos(page, client)], []
+        return [photo for page in itertools.chain([first], pages) for photo in self._photos(page, client)], []
 
     def _photos(self, page: Sequence[Any], client: Client) -> list[Photo]:
         return [photo for item in page if (photo := self._photo(item)) and (photo.size or _is_empty_photo(photo.path, client))]

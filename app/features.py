@@ -19,10 +19,11 @@ from app import columns
 from app.backbones import MOBILENET_V2, Backbone, get_backbone
 from app.errors import PhotoError
 from app.frames import features_schema, write_vectors
+from app.manifest import from_table
 from app.pixels import Pixels, decode
 from app.readahead import AHEAD, Ahead, Content, read_ahead
 from app.runtimes import Predict, make_predict
-from app.sources import Photo, PhotoReader, Rejection
+from app.sources import PhotoReader, Rejection
 from app.weights import BakedWeights, check_file, find_weights
 
 if TYPE_CHECKING:
@@ -150,17 +151,11 @@ def featurize_slice(
     """Read, decode and featurize a slice of the manifest, block by block, reading ahead; fills `report` as it goes."""
     predict = network.load()
     pixels = np.empty((BLOCK, *network.backbone.input_size[::-1], 3), np.uint8)
-    with contextlib.closing(read_ahead(source, _listed(photos), report.count_retry, ahead)) as contents:
+    with contextlib.closing(read_ahead(source, from_table(photos), report.count_retry, ahead)) as contents:
         for block in _blocks(photos):
             kept = _decode_block(block, contents, network.backbone, pixels, report)
             if kept:
                 yield _predict_block(block, kept, predict, pixels, report)
-
-
-def _listed(photos: pa.Table) -> Iterator[Photo]:
-    for block in _blocks(photos):
-        paths, labels, sizes = (block.column(name).to_pylist() for name in ("path", "label", "size"))
-        yield from map(Photo, paths, labels, sizes, block.column("modified").cast(pa.int64()).to_pylist())
 
 
 def _blocks(photos: pa.Table) -> list[pa.RecordBatch]:

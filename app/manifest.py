@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from app import columns
 from app.sources import Photo
 
 _DIGITS = re.compile(r"(\d+)")
+_BATCH = 32
 
 
 def arrange(photos: Iterable[Photo], *, varieties: int | None = None, per_variety: int | None = None) -> list[Photo]:
@@ -52,6 +53,13 @@ def to_table(photos: Sequence[Photo], chunk: int | npt.NDArray[np.int32] = 0) ->
             "chunk": columns.numbers(np.full(len(photos), chunk), np.int32, pa.int32()),
         }
     )
+
+
+def from_table(table: pa.Table) -> Iterator[Photo]:
+    """The photos of a manifest, or of a part of one, made as they are asked for: the inverse of `to_table`."""
+    for batch in table.select(["path", "label", "size", "modified"]).to_batches(max_chunksize=_BATCH):
+        paths, labels, sizes = (batch.column(name).to_pylist() for name in ("path", "label", "size"))
+        yield from map(Photo, paths, labels, sizes, batch.column("modified").cast(pa.int64()).to_pylist())
 
 
 def next_chunk(manifest: pa.Table) -> int:

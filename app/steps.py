@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from app.errors import InputError, OutputError
 from app.features import Network, TaskReport
 from app.landing import landed, landing, numbered, part_number
 from app.ledger import Commit
+from app.manifest import from_table
 from app.model import model_files, read_model
 from app.options import JobOptions
 from app.orders import Order
@@ -31,6 +33,7 @@ from app.projection import Projection
 from app.render import draw_page
 from app.report import RunFacts, to_json
 from app.session import SparkFacts, spark_facts
+from app.sources import Photo
 from app.stopwatch import Stopwatch
 from app.stores import Stored
 
@@ -101,13 +104,13 @@ class Job:
             for place, chunk in enumerate(order.chunks, 1):
                 if chunk.number not in commits:
                     progress.begin(place)
-                    commits[chunk.number] = self._commit(chunk, order, network)
+                    commits[chunk.number] = self._commit(self._do(chunk, order, network), order, commits.values())
                     progress.end(chunk.photos)
                     check_rejected(tasks_of(commits.values()), order.photos, self.plan.options)
         warming.result()
         return [commits[chunk.number] for chunk in order.chunks]
 
-    def _commit(self, chunk: Chunk, order: Order, network: Network) -> Commit:
+    def _do(self, chunk: Chunk, order: Order, network: Network) -> Commit:
         started, stage = time.perf_counter(), self.output.stage
         key = stage.attempt(f"chunks/{chunk.number:06}")
         photos = order.manifest.slice(chunk.start, chunk.photos)
@@ -117,13 +120,18 @@ class Job:
         # Spark writes a file for the first task even if it gave no row; how a run is cut into chunks is not to be seen in the output.
         files = tuple(file for file in landed(stage.store, key) if tasks[part_number(file.key)].featurized)
         check_landed(files, tasks, stage.store.uri)
-        commit = Commit(
+        return Commit(
             chunk=chunk.number,
             seconds=round(time.perf_counter() - started, 3),
             files=files,
             tasks=tuple(replace(task, partition=chunk.partition + task.partition) for task in tasks),
         )
-        stage.commit(commit)
+
+    def _commit(self, commit: Commit, order: Order, before: Iterable[Commit]) -> Commit:
+        """Make a chunk count, unless access to the photos was lost while it was done: its rejects would not be the photos' own fault."""
+        if any(rejection.reason == "forbidden" for task in commit.tasks for rejection in task.rejections):
+            self.plan.source.check(read_before(order, tasks_of([commit, *before])))
+        self.output.stage.commit(commit)
         return commit
 
     def _reduce(self, order: Order, before: Mapping[str, str], new: Mapping[str, str]) -> tuple[Projection, dict[str, str]]:
@@ -196,6 +204,17 @@ def make_facts(result: Result, plan: Plan, watch: Stopwatch) -> dict[str, Any]:
 def count_labels(manifest: pa.Table) -> dict[str, int]:
     """Photos of each variety, in order."""
     return {pair["values"]: pair["counts"] for pair in manifest.column("label").value_counts().to_pylist()}
+
+
+def read_before(order: Order, tasks: Iterable[TaskReport], limit: int = 3) -> list[Photo]:
+    """A photo from each of the first `limit` tasks that featurized any: one that could be read."""
+    bounds = {chunk.partition + place: rows for chunk in order.chunks for place, rows in enumerate(chunk.bounds)}
+    found = []
+    for task in itertools.islice((task for task in tasks if task.featurized), limit):
+        start, stop = bounds[task.partition]
+        rejected = {rejection.path for rejection in task.rejections}
+        found.append(next(photo for photo in from_table(order.manifest.slice(start, stop - start)) if photo.path not in rejected))
+    return found
 
 
 def tasks_of(commits: Iterable[Commit]) -> list[TaskReport]:

@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pyspark.sql import SparkSession
 from app import objects
 from app.backbones import MOBILENET_V2
 from app.buckets import BucketSource
-from app.errors import MachineError
+from app.errors import InputError, MachineError
 from app.features import Network, featurize
 from app.manifest import arrange, to_table
 from app.session import explain_spark_errors
@@ -128,6 +129,31 @@ def test_a_storage_that_goes_away_stops_the_run_with_one_line(
         with pytest.raises(MachineError, match=message) as raised, explain_spark_errors():
             featurize(workers, source, network, photos, [(0, 100)], str(tmp_path / "features"))
     assert "\n" not in str(raised.value)
+
+
+@dataclass(frozen=True)
+class Revoked(Faults):
+    """Access that is lost after so many GETs."""
+
+    after: int = 0
+    asked: Iterator[int] = field(default_factory=itertools.count)
+
+    def of(self, key: str, tries: int) -> str:
+        return "403" if next(self.asked) >= self.after else ""
+
+
+def test_access_that_is_lost_on_the_way_stops_the_run_and_costs_no_photo(
+    workers: SparkSession, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = many(drawn, 100)
+    with serving(blobs, Revoked(after=60)) as endpoint:
+        asked = {"input": f"{point(monkeypatch, endpoint, workers)}/in", "output": tmp_path / "out", "partitions": 4, "chunk": 25}
+        with pytest.raises(InputError, match="can be listed, but not read") as raised:
+            run_in(workers, **asked)
+        assert raised.value.__notes__ == ["2 of 4 chunks are kept: continue with --resume"]
+        endpoint.faults = Faults()
+        output = run_in(workers, **asked, resume=True)
+    assert output.report["counts"] == {"listed": 100, "featurized": 100, "rejected": 0}
 
 
 def test_what_is_wrong_with_a_bucket_ends_the_command_with_one_line(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
