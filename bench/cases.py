@@ -31,8 +31,8 @@ PHOTOS = (50, 2940)
 ROWS = (50, 3_000, 30_000)
 SCALE = (50, 500, 5_000, 50_000)
 READS = 600  # photos for a task that reads from afar: one by one they take a minute
-# Seconds between looks at the memory of a case of this kind; a second, where it is timed as well.
-LOOKS = {"memory": memory.INTERVAL, "scale": 1.0}
+# Kinds of cases whose memory is looked at, and whether at PSS too.
+LOOKS = {"memory": True, "scale": False}
 TIMEOUT = 3600  # seconds; nothing here takes a quarter of it
 Parse = Callable[[str, Path], Sample]
 
@@ -146,7 +146,7 @@ def run_case(case: Case, work: Path) -> Sample:
         with (scratch / "stdout").open("wb") as out, (scratch / "stderr").open("wb") as err:
             started = time.perf_counter()
             process = subprocess.Popen(command, cwd=ROOT, env=_environ(case), stdout=out, stderr=err)
-            peaks = memory.watch(process, LOOKS[case.kind]) if case.kind in LOOKS else {}
+            peaks = memory.watch(process, pss=LOOKS[case.kind]) if case.kind in LOOKS else {}
             code = _wait(process)
             wall = time.perf_counter() - started
         if code:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,8 @@ def test_memory_by_role() -> None:
     pss = {"driver_pss": 450, "daemon_pss": 10, "worker_pss": 80, "all_pss": 610}
     assert sizes(1, tree) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810} | pss
     assert sizes(1, tree[:1])["worker_pss"] == 0
+    unasked = [replace(process, pss=None) for process in tree]
+    assert sizes(1, unasked) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810}
 
 
 def test_the_model_finds_fixed_and_per_photo_seconds_and_how_far_off_it_is() -> None:
