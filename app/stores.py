@@ -7,6 +7,7 @@ What is written appears whole or not at all, and nothing outside the URI is ever
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from app import objects
 from app.errors import OutputError, UsageError
+from app.ranges import RangedFile
 from app.sources import local_path
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ class Store(Protocol):
 
     def read(self, key: str) -> bytes:
         """The content of one key; `FileNotFoundError` if there is none."""
+
+    def open(self, key: str) -> IO[bytes]:
+        """One key as a file, of which only what is read is fetched; `FileNotFoundError` if there is none."""
 
     def exists(self, key: str) -> bool:
         """Whether there is something at exactly this key."""
@@ -104,6 +109,11 @@ class LocalStore:
         """The content of one file."""
         with _explained(self.uri, key):
             return self._path(key).read_bytes()
+
+    def open(self, key: str) -> IO[bytes]:
+        """One file."""
+        with _explained(self.uri, key):
+            return self._path(key).open("rb")
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""
@@ -191,6 +201,15 @@ class ObjectStore:
         """The content of one object."""
         with _explained(self.uri, key):
             return bytes(self._client.get(key).bytes())
+
+    def open(self, key: str) -> IO[bytes]:
+        """One object."""
+        with _explained(self.uri, key):
+            return RangedFile(self._client.head(key)["size"], functools.partial(self._part, key))  # type: ignore[return-value]
+
+    def _part(self, key: str, start: int, length: int) -> bytes:
+        with _explained(self.uri, key):
+            return bytes(self._client.get_range(key, start=start, length=length))
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""

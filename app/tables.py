@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from app import columns, parquet
 from app.page import Points
@@ -49,9 +50,11 @@ def _batches(store: Store, keys: Sequence[str], names: list[str]) -> Iterator[pa
 
 
 def read_hashes(store: Store, keys: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
-    """Paths and hashes of the photos in the files `keys` of `features/`, batch by batch."""
-    for batch in _batches(store, keys, ["path", "sha256"]):
-        yield batch.column(0).to_pylist(), batch.column(1).to_pylist()
+    """Paths and hashes of the photos in the files `keys` of `features/`, batch by batch; the features themselves are not fetched."""
+    for key in keys:
+        with store.open(key) as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(batch_size=4096, columns=["path", "sha256"]):
+                yield batch.column(0).to_pylist(), batch.column(1).to_pylist()
 
 
 def first_paths(manifest: pa.Table, labels: Sequence[str], limit: int) -> dict[str, list[str]]:

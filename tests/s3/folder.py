@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -23,7 +24,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "list-type" in query:
             self._answer(200, self._listing(query.get("prefix", [""])[0]))
         elif self._file.is_file():
-            self._answer(200, self._file.read_bytes(), ETag=_etag(self._file))
+            self._send(self._file.read_bytes())
         else:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
@@ -73,6 +74,13 @@ class _Handler(BaseHTTPRequestHandler):
             for path in found
         )
         return f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode()
+
+    def _send(self, content: bytes) -> None:
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not wanted:
+            return self._answer(200, content, ETag=_etag(self._file))
+        part, place = content[int(wanted[1]) : int(wanted[2]) + 1], f"bytes {wanted[1]}-{wanted[2]}/{len(content)}"
+        return self._answer(206, part, **{"ETag": _etag(self._file), "Content-Range": place})
 
     def _answer(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)

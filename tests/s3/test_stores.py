@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +46,8 @@ def test_a_missing_key_is_missing(store: Store) -> None:
     assert not store.exists("nothing")
     with pytest.raises(FileNotFoundError):
         store.read("nothing")
+    with pytest.raises(FileNotFoundError):
+        store.open("nothing")
     store.delete(["nothing", "no/thing"])
     store.delete([])
     assert keys(store, "nowhere") == []
@@ -55,6 +58,16 @@ def test_files_are_written_whatever_their_size(store: Store, tmp_path: Path) -> 
     (tmp_path / "file").write_bytes(content)
     store.write("deep/er/file", tmp_path / "file")
     assert store.read("deep/er/file") == content
+
+
+def test_a_file_is_read_in_parts(store: Store) -> None:
+    store.write("a/file", bytes(range(200)))
+    with store.open("a/file") as stream:
+        assert stream.read(3) == bytes([0, 1, 2])
+        stream.seek(-2, io.SEEK_END)
+        assert stream.read() == bytes([198, 199])
+        stream.seek(100)
+        assert stream.read(1) == bytes([100])
 
 
 def test_a_writer_takes_parquet_and_leaves_nothing_of_a_failed_one(store: Store) -> None:
