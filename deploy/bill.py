@@ -6,13 +6,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from deploy.aws import runs, s3
+from deploy.aws import s3
 from deploy.context import Context
 from deploy.cost import Prices, amount
 from deploy.errors import AwsError, RefusedError, WaitError
 from deploy.observed import Run
 from deploy.record import Submission
 from deploy.targets import SERVERLESS
+from deploy.verify import look
 from deploy.waiting import wait_for
 
 # Seconds that a bill gets to arrive.
@@ -44,11 +45,12 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
 
 
 def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
-    latest: list[Run] = []
+    entry, latest = submission, None
 
     def ask() -> Run:
-        latest[:] = [runs.get_run(context.aws, SERVERLESS, submission.place, submission.run or "")]
-        return latest[0]
+        nonlocal entry, latest
+        entry, latest = look(context, entry)
+        return latest
 
     def done(run: Run) -> bool:
         return run.billed is not None or not SERVERLESS.phases[run.state].final or not wait
@@ -56,9 +58,9 @@ def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
     try:
         return wait_for(ask, done, what="the bill", seconds=_LATE, pace=context.pace, say=context.say)
     except WaitError:
-        if not latest:
+        if latest is None:
             raise
-        return latest[0]
+        return latest
 
 
 def _reported_photos(context: Context) -> int | None:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable
 
-from deploy.aws import runs, s3
+from deploy.aws import s3
 from deploy.context import Context
 from deploy.errors import RefusedError
 from deploy.logs import Choice, Follower, Source, run_prefix
@@ -14,6 +14,7 @@ from deploy.observed import Run
 from deploy.record import Submission
 from deploy.site import S3Place
 from deploy.targets import TARGETS
+from deploy.verify import look
 from deploy.waiting import wait_for
 
 # Seconds that a run is followed at most: the longest time-out of a batch run.
@@ -54,15 +55,16 @@ def follow_logs(context: Context, submission: Submission, choice: Choice, *, fol
     logs = follower(context, submission, choice)
     if logs is None:
         raise RefusedError("logs: the specification has no place for them: add `logs`; the console of EMR keeps its own for 30 days")
-    target, shown = TARGETS[submission.target], _Shown(show)
+    target, shown, entry = TARGETS[submission.target], _Shown(show), submission
 
-    def look() -> Run:
-        run = runs.get_run(context.aws, target, submission.place, submission.run or "") if follow else _OVER
+    def look_again() -> Run:
+        nonlocal entry
+        entry, run = look(context, entry) if follow else (entry, _OVER)
         shown.show(logs.new_lines())
         return run
 
     wait_for(
-        look,
+        look_again,
         lambda run: run is _OVER or target.phases[run.state].final,
         what=f"the end of run {submission.run}",
         seconds=_LONGEST,

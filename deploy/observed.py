@@ -60,8 +60,8 @@ class Run:
 
     Attributes:
         place: application or virtual cluster.
-        created: seconds since 1970.
-        digest: of the image that ran, once the service says.
+        created, started, ended: seconds since 1970.
+        digest: of the run's image, once the service says.
         billed, used: what is billed, and what was used, once the service says.
     """
 
@@ -71,6 +71,8 @@ class Run:
     state: str
     details: str = ""
     created: float | None = None
+    started: float | None = None
+    ended: float | None = None
     digest: str | None = None
     billed: Utilization | None = None
     used: Utilization | None = None

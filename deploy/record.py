@@ -32,7 +32,7 @@ class Submission:
         request: hash of what was asked for, the token apart.
         run, place: the run's id and what it belongs to; no id until the service gave one.
         digest: of the image, as the repository had it at submission.
-        ran: of the image, as the service says it ran.
+        ran: of the image, by the service's own description of the run.
         photos: in the input at submission, if they were counted.
         submitted: seconds since 1970.
     """
@@ -67,6 +67,10 @@ class Record:
         """The record with this run, in the place of an earlier entry with its token; a run that was found without one goes by its id."""
         kept = [run if entry.token == run.token and (run.token or entry.run == run.run) else entry for entry in self.runs]
         return replace(self, runs=tuple(kept) if run in kept else (*kept, run))
+
+    def with_ran(self, run: str, digest: str) -> Record:
+        """The record with the image of a run, whatever another command has recorded of it meanwhile."""
+        return replace(self, runs=tuple(replace(entry, ran=digest) if entry.run == run else entry for entry in self.runs))
 
     def find(self, run: str) -> Submission | None:
         """The submission that started a run."""

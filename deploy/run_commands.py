@@ -243,5 +243,6 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _chosen(context: Context, arguments: argparse.Namespace) -> Submission:
     from deploy.choose import choose_run
+    from deploy.verify import verified
 
-    return choose_run(context, arguments.run)
+    return verified(context, choose_run(context, arguments.run))

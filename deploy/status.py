@@ -9,10 +9,12 @@ from deploy.choose import known_runs
 from deploy.context import Context
 from deploy.ensure import look_up
 from deploy.errors import RefusedError
-from deploy.observed import Application, Bucket, Observed, Repository, Role
+from deploy.observed import Application, Bucket, Observed, Repository, Role, Run
 from deploy.plan import bucket_is_own, is_own
+from deploy.record import Submission
 from deploy.site import Site
 from deploy.targets import SERVERLESS
+from deploy.verify import look
 
 # Runs that are shown, from the last one back.
 _SHOWN = 10
@@ -26,11 +28,12 @@ def status_facts(context: Context) -> dict[str, Any]:
             "state": run.state if run else entry.state or "not known to AWS",
             "details": run.details if run else "",
             "tag": entry.tag,
-            "digest": entry.ran or entry.digest,
+            "digest": entry.digest,
+            "ran": entry.ran,
             "submitted": entry.submitted,
             "photos": entry.photos,
         }
-        for entry, run in known_runs(context)[-_SHOWN:]
+        for entry, run in _shown(context)
     ]
     try:
         plan = look_up(context)
@@ -51,7 +54,20 @@ def status_lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"{'to do':12}{line}"
     for run in facts["runs"]:
         details = f" ({run['details']})" if run["details"] else ""
-        yield f"{'run':12}{run['id'] or 'not started'}: {run['state']}{details}, image {run['tag'] or 'unknown'}"
+        yield f"{'run':12}{run['id'] or 'not started'}: {run['state']}{details}, {_image(run)}"
+
+
+def _shown(context: Context) -> list[tuple[Submission, Run | None]]:
+    """The last runs; a listing does not tell their images, so those that nobody has verified yet are asked for."""
+    return [(entry if entry.ran or run is None else look(context, entry)[0], run) for entry, run in known_runs(context)[-_SHOWN:]]
+
+
+def _image(run: dict[str, Any]) -> str:
+    """The image of a run, and whether it is known to be the one that was asked for."""
+    named = f"image {run['tag'] or run['ran'] or 'unknown'}"
+    if not (run["ran"] and run["digest"]):
+        return named
+    return f"{named}, verified" if run["ran"] == run["digest"] else f"{named}, but it ran {run['ran']}, not {run['digest']}"
 
 
 def _things(context: Context, seen: Observed) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from deploy.observed import Observed, Run
 from deploy.plan import APPLICATION, AT_REST, PASSING, own_application, plan_application
 from deploy.record import Record, Submission
 from deploy.targets import SERVERLESS, TARGETS
+from deploy.verify import look
 
 # Seconds after which a submission that no run carries the token of is given up.
 _FORGOTTEN = 3600.0
@@ -172,7 +173,7 @@ def _same(context: Context, place: str, request: Mapping[str, Any]) -> Submissio
 def _is_active(context: Context, entry: Submission) -> bool:
     if entry.state and context.target.phases[entry.state].final:
         return False
-    found = runs.get_run(context.aws, context.target, entry.place, entry.run or "")
+    _, found = look(context, entry)
     return not context.target.phases[found.state].final
 
 

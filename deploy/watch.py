@@ -16,6 +16,7 @@ from deploy.logs import Choice, Follower, Source
 from deploy.observed import Run
 from deploy.record import Submission
 from deploy.targets import TARGETS, Phase
+from deploy.verify import look, wrong_image
 from deploy.waiting import wait_for
 
 # Seconds that a cancelled run gets to be over; and that the last lines of a log get to arrive, which the service sends every 15 seconds.
@@ -81,11 +82,8 @@ class Watch:
             RunError: it failed or was cancelled, or what ran is not the image that was asked for.
         """
         ended = self.note(run)
-        if run.digest and run.digest != self.submission.digest:
-            raise RunError(
-                f"run {run.id}: it ran image {run.digest}, not {self.submission.digest} ({self.submission.tag}): someone changed the "
-                "application meanwhile: `orchard-deploy up` sets it right, then submit again"
-            )
+        if wrong := wrong_image(ended):
+            raise RunError(wrong)
         if self._phase(run) is not Phase.SUCCEEDED:
             advice = "".join(f"; {line}" for line in hints([run.details]))
             raise RunError(
@@ -94,14 +92,13 @@ class Watch:
         return ended
 
     def note(self, run: Run) -> Submission:
-        """Record how the run ended, and which image it was."""
-        ended = replace(self.submission, state=run.state, ran=run.digest)
+        """Record how the run ended."""
+        ended = replace(self.submission, state=run.state)
         self.context.record.change(lambda known: known.with_run(ended))
         return ended
 
     def _look(self) -> Run:
-        target = TARGETS[self.submission.target]
-        run = runs.get_run(self.context.aws, target, self.submission.place, self.submission.run or "")
+        self.submission, run = look(self.context, self.submission)
         if run.state != self._state:
             self._state = run.state
             self.context.say(f"run {run.id}: {run.state}" + (f" ({run.details})" if run.details else ""))
@@ -156,7 +153,7 @@ def cancel(context: Context, submission: Submission) -> None:
     try:
         runs.cancel_run(context.aws, TARGETS[submission.target], submission.place, submission.run or "")
     except AwsError as error:
-        run = runs.get_run(context.aws, TARGETS[submission.target], submission.place, submission.run or "")
+        _, run = look(context, submission)
         if not TARGETS[submission.target].phases[run.state].final:
             raise error
 

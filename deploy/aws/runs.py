@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -47,11 +48,20 @@ def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:
         state=found["state"],
         details=": ".join(text for text in (found.get("failureReason"), found.get("stateDetails")) if text and text != "-"),
         created=_seconds(found.get("createdAt")),
-        digest=found.get("imageConfiguration", {}).get("resolvedImageDigest"),
+        started=_seconds(found.get("startedAt")),
+        ended=_seconds(found.get("endedAt")),
+        digest=found.get("imageConfiguration", {}).get("resolvedImageDigest") or _named_digest(found),
         billed=_utilization(found.get("billedResourceUtilization")),
         used=_utilization(found.get("totalResourceUtilization")),
         tags=found.get("tags", {}),
     )
+
+
+def _named_digest(found: Mapping[str, Any]) -> str | None:
+    """EMR on EKS resolves nothing: the image that ran is the one that the run's own parameters name, by its digest."""
+    parameters = found.get("jobDriver", {}).get("sparkSubmitJobDriver", {}).get("sparkSubmitParameters", "")
+    match = re.search(r"spark\.kubernetes\.container\.image=\S+@(sha256:[0-9a-f]{64})(?:\s|$)", parameters)
+    return match[1] if match else None
 
 
 def _utilization(found: Mapping[str, float] | None) -> Utilization | None:
