@@ -15,6 +15,7 @@ from deploy.record import Submission
 from deploy.targets import SERVERLESS
 from deploy.verify import look
 from deploy.waiting import wait_for
+from deploy.work import Work, work_of
 
 # Seconds that a bill gets to arrive.
 _LATE = 120.0
@@ -23,6 +24,8 @@ _LATE = 120.0
 def bill_facts(context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool) -> dict[str, Any]:
     """The bill as plain data; `billed` is False where only the utilization is known so far.
 
+    Without `photos_exact` the run featurized so many at most, and 1,000 of them cost more than it says.
+
     Raises:
         RefusedError: the service says nothing about this run yet.
     """
@@ -30,7 +33,7 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
     used = run.billed or run.used
     if used is None:
         raise RefusedError(f"run {run.id}: {run.state}: EMR Serverless says nothing yet about what it used: call again in a minute")
-    money, counted = amount(used, prices), photos or submission.photos or _reported_photos(context)
+    money, work = amount(used, prices), _work(context, run, photos, submission.photos)
     return {
         "run": run.id,
         "state": run.state,
@@ -38,8 +41,10 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
         "utilization": asdict(used),
         "amount": money,
         "currency": prices.currency,
-        "photos": counted,
-        "per_1000_photos": money / counted * 1000 if counted else None,
+        "photos": work.photos if work else None,
+        "photos_exact": bool(work and work.exact),
+        "photos_from": work.source if work else None,
+        "per_1000_photos": money / work.photos * 1000 if work and work.photos else None,
         "prices": prices.source,
     }
 
@@ -63,11 +68,12 @@ def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
         return latest
 
 
-def _reported_photos(context: Context) -> int | None:
-    """Photos of the last finished output, by its own report."""
+def _work(context: Context, run: Run, asked: int | None, listed: int | None) -> Work | None:
+    """A report that cannot be had, or is of another version, is as good as none."""
     output = context.site.output
     try:
-        content = s3.read(context.aws, output.bucket, f"{output.prefix}/report.json".lstrip("/"))
-        return int(json.loads(content)["counts"]["listed"]) if content else None
+        found = s3.find(context.aws, output.bucket, f"{output.prefix}/report.json".lstrip("/"))
+        report, written = (json.loads(found.body), found.written) if found else (None, 0.0)
+        return work_of(run, asked=asked, report=report, written=written, listed=listed)
     except (AwsError, ValueError, KeyError, TypeError):
-        return None
+        return work_of(run, asked=asked, report=None, written=0.0, listed=listed)

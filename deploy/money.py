@@ -48,8 +48,13 @@ class Money:
 def add_money(parser: argparse.ArgumentParser) -> None:
     """Give a command the flags about money."""
     parser.add_argument("--photos", type=int, metavar="N", help="photos to estimate for (default: those in the input)")
-    parser.add_argument("--prices", type=Path, default=PRICES_FILE, metavar="FILE", help="prices to use instead of Orchard's own")
+    add_prices(parser)
     parser.add_argument("--rates", type=Path, default=RATES_FILE, metavar="FILE", help="measured rates to use instead of Orchard's own")
+
+
+def add_prices(parser: argparse.ArgumentParser) -> None:
+    """Give a command `--prices`."""
+    parser.add_argument("--prices", type=Path, default=PRICES_FILE, metavar="FILE", help="prices to use instead of Orchard's own")
 
 
 def money_of(site: Site, target: Target, arguments: argparse.Namespace, photos: int | None) -> Money:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from deploy.aws_commands import count_photos
 from deploy.context import Context, aws_arguments, connect
+from deploy.cost import load_prices
 from deploy.errors import DeployError, RefusedError
-from deploy.money import Money, add_money, check, money_lines, money_of
+from deploy.money import Money, add_money, add_prices, check, money_lines, money_of
 from deploy.payloads import job_arguments
 from deploy.record import Submission
 from deploy.targets import EKS, SERVERLESS
@@ -130,7 +131,7 @@ def _stay(context: Context, submission: Submission, arguments: argparse.Namespac
 def _say_cost(context: Context, ended: Submission, arguments: argparse.Namespace) -> None:
     """A run that went well has gone well, whether or not its bill can be had."""
     try:
-        for line in _cost_lines(_cost_facts(context, ended, arguments, wait=True)):
+        for line in _cost_lines(_cost_facts(context, ended, arguments)):
             context.say(line)
     except DeployError as error:
         context.say(f"{error}; `orchard-deploy cost --run {ended.run}` asks again")
@@ -183,23 +184,24 @@ def _add_cost(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
     about = "what a run cost: what EMR Serverless billed, times the prices"
     parser = commands.add_parser("cost", parents=[*parents, aws_arguments(target=False)], help=about, description=about)
     _add_run(parser)
+    parser.add_argument("--photos", type=int, metavar="N", help="photos that it featurized (default: by the report in its output)")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
-    add_money(parser)
+    add_prices(parser)
     parser.set_defaults(command=_cost, target=SERVERLESS.name)
 
 
 def _cost(arguments: argparse.Namespace) -> int:
     context = connect(arguments)
-    facts = _cost_facts(context, _chosen(context, arguments), arguments, wait=True)
+    facts = _cost_facts(context, _chosen(context, arguments), arguments, photos=arguments.photos)
     print(*([json.dumps(facts, indent=1)] if arguments.json else _cost_lines(facts)), sep="\n")
     return 0
 
 
-def _cost_facts(context: Context, submission: Submission, arguments: argparse.Namespace, *, wait: bool) -> dict[str, Any]:
+def _cost_facts(context: Context, submission: Submission, arguments: argparse.Namespace, *, photos: int | None = None) -> dict[str, Any]:
     from deploy.bill import bill_facts
 
-    money = money_of(context.site, context.target, arguments, None)
-    return bill_facts(context, submission, money.prices, photos=arguments.photos, wait=wait)
+    prices = load_prices(arguments.prices, region=context.site.account.region, architecture=context.site.spec.architecture)
+    return bill_facts(context, submission, prices, photos=photos, wait=True)
 
 
 def _cost_lines(facts: dict[str, Any]) -> list[str]:
@@ -210,8 +212,16 @@ def _cost_lines(facts: dict[str, Any]) -> list[str]:
         f"{used['storage']:g} GB-hours of disk"
     ]
     if facts["per_1000_photos"] is not None:
-        lines.append(f"{facts['per_1000_photos']:.4f} {facts['currency']} per 1,000 photos ({facts['photos']:,} photos)")
+        lines.append(_per_1000_photos(facts))
     return [*lines, f"prices: {facts['prices']}"]
+
+
+def _per_1000_photos(facts: dict[str, Any]) -> str:
+    figure = f"{facts['per_1000_photos']:.4f} {facts['currency']} per 1,000 photos"
+    if facts["photos_exact"]:
+        return f"{figure} ({facts['photos']:,} photos featurized)"
+    reason = "the input has so many" if facts["photos_from"] == "input" else "a part was rejected or done before"
+    return f"at least {figure} (at most {facts['photos']:,} photos featurized: {reason})"
 
 
 def _add_cancel(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:

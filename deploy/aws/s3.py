@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
@@ -60,17 +61,30 @@ def count_photos(aws: Aws, place: S3Place) -> int:
     return sum(1 for key, _ in keys(aws, place) if key.lower().endswith(_PHOTOS) and not posixpath.basename(key).startswith("."))
 
 
-def read(aws: Aws, bucket: str, key: str) -> bytes | None:
-    """The content of an object, if there is one."""
+@dataclass(frozen=True)
+class Content:
+    """What an object holds, and when it was written, in seconds since 1970."""
+
+    body: bytes
+    written: float
+
+
+def find(aws: Aws, bucket: str, key: str) -> Content | None:
+    """An object, if there is one."""
     try:
-        body = aws.call("s3", "get_object", {"Bucket": bucket, "Key": key})["Body"]
+        answer = aws.call("s3", "get_object", {"Bucket": bucket, "Key": key})
         with explained(f"s3 get_object {key}"):  # the content comes after the answer
-            content: bytes = body.read()
+            return Content(answer["Body"].read(), answer["LastModified"].timestamp())
     except AwsError as error:
         if error.code in ("NoSuchKey", "404"):
             return None
         raise
-    return content
+
+
+def read(aws: Aws, bucket: str, key: str) -> bytes | None:
+    """The content of an object, if there is one."""
+    found = find(aws, bucket, key)
+    return found.body if found else None
 
 
 def write(aws: Aws, bucket: str, key: str, content: bytes) -> None:

@@ -1,0 +1,64 @@
+"""How many photos a run's bill is for: those that its own report counts, else those that it cannot have been more than. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deploy.observed import Run
+
+# Seconds that S3's times, which are whole seconds, and the driver's own clock may be off from the service's.
+_S3_SLACK, _CLOCK_SLACK = 2.0, 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Photos that a run featurized.
+
+    Attributes:
+        exact: so many; otherwise so many at most.
+        source: what says so: `flag`, `report` or `input`.
+    """
+
+    photos: int
+    exact: bool
+    source: str
+
+
+def work_of(run: Run, *, asked: int | None, report: Mapping[str, Any] | None, written: float, listed: int | None) -> Work | None:
+    """What a run did, by whatever knows it best; None where nothing does.
+
+    Args:
+        asked: by a person.
+        report: that lies in the output, whichever run's it is.
+        written: when that was, in seconds since 1970.
+        listed: photos in the input at submission.
+    """
+    if asked is not None:
+        return Work(photos=asked, exact=True, source="flag")
+    if report is not None and is_own(report, written, run):
+        return _reported(report)
+    return None if listed is None else Work(photos=listed, exact=False, source="input")
+
+
+def is_own(report: Mapping[str, Any], written: float, run: Run) -> bool:
+    """Whether a report was begun and written while the run ran; one that went on with unfinished work tells when that was begun."""
+    if run.started is None:
+        return False
+    until = run.ended or float("inf")
+    begun = datetime.fromisoformat(report["created"]).timestamp()
+    if not run.started - _S3_SLACK <= written <= until + _S3_SLACK:
+        return False
+    return bool(report["chunks"]["resumed"]) or run.started - _CLOCK_SLACK <= begun <= until + _CLOCK_SLACK
+
+
+def _reported(report: Mapping[str, Any]) -> Work:
+    """Of an extended output only what came to it; its rejections cannot be told apart by run, nor can resumed chunks."""
+    counts, since = report["counts"], report["since_last"]
+    whole = not report["chunks"]["resumed"]
+    if since is None:
+        return Work(photos=counts["featurized"], exact=whole, source="report")
+    given = since["added"] + since["modified"]
+    return Work(photos=min(given, counts["featurized"]), exact=whole and not counts["rejected"], source="report")

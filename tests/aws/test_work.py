@@ -1,0 +1,130 @@
+"""How many photos a bill is for: by the run's own report, or at most those of the input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.__main__ import main
+from deploy.aws import s3
+from deploy.bill import bill_facts
+from deploy.cost import PRICES_FILE, load_prices
+from deploy.ensure import up
+from deploy.observed import Run
+from deploy.rehearsal.stage import Rehearsal
+from deploy.submit import Wanted, submit
+from deploy.watch import Watch, watch
+from deploy.work import Work, work_of
+from tests.aws.conftest import REGION, Theatre, context_of
+
+START, END = 1_800_000_000.0, 1_800_000_600.0
+RUN = Run(id="00r1", place="00f1", name="x", state="SUCCESS", created=START - 90, started=START, ended=END)
+
+
+def report(*, begun: float = START + 5, resumed: int = 0, **changes: Any) -> dict[str, Any]:
+    return {
+        "created": datetime.fromtimestamp(begun, UTC).isoformat(timespec="seconds"),
+        "counts": {"listed": 40, "featurized": 38, "rejected": 2},
+        "chunks": {"total": 4, "resumed": resumed},
+        "since_last": None,
+        **changes,
+    }
+
+
+def work(found: dict[str, Any] | None, *, run: Run = RUN, written: float = END - 10, asked: int | None = None) -> Work | None:
+    return work_of(run, asked=asked, report=found, written=written, listed=50)
+
+
+BOUND = Work(photos=50, exact=False, source="input")
+
+
+def test_a_runs_own_report_counts_what_it_featurized() -> None:
+    assert work(report()) == Work(photos=38, exact=True, source="report")
+
+
+def test_of_an_extended_output_only_what_came_to_it_counts() -> None:
+    since = {"added": 5, "modified": 1, "kept": 34}
+    clean = {"listed": 40, "featurized": 40, "rejected": 0}
+    assert work(report(since_last=since, counts=clean)) == Work(photos=6, exact=True, source="report")
+    assert work(report(since_last=since)) == Work(photos=6, exact=False, source="report")  # the 2 may be of any run
+
+
+def test_what_was_done_before_a_run_went_on_with_it_cannot_be_told_apart() -> None:
+    assert work(report(resumed=2, begun=START - 86400)) == Work(photos=38, exact=False, source="report")
+
+
+@pytest.mark.parametrize(
+    ("found", "written"),
+    [
+        (report(), START - 100),  # of the run before, that ended while this one waited in the queue
+        (report(), END + 3600),  # of a later run
+        (report(begun=START - 86400), END - 10),  # begun by another run; this one only put it in place
+        (None, 0.0),
+    ],
+)
+def test_the_report_of_another_run_counts_for_nothing(found: dict[str, Any] | None, written: float) -> None:
+    assert work(found, written=written) == BOUND
+
+
+def test_a_run_that_never_started_has_no_report() -> None:
+    assert work(report(), run=replace(RUN, started=None)) == BOUND
+
+
+def test_a_run_under_way_may_have_written_its_report_already() -> None:
+    assert work(report(), run=replace(RUN, ended=None)) == Work(photos=38, exact=True, source="report")
+
+
+def test_a_persons_word_comes_first_and_without_any_there_is_none() -> None:
+    assert work(report(), asked=7) == Work(photos=7, exact=True, source="flag")
+    assert work_of(RUN, asked=None, report=None, written=0.0, listed=None) is None
+
+
+# What the real job leaves behind, with figures of its own.
+JOB = """
+import boto3, datetime, json, os
+found = json.loads({facts!r})
+found["created"] = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+boto3.client("s3", region_name="us-east-1").put_object(
+    Bucket="orchard-123456789012-us-east-1", Key="features/report.json", Body=json.dumps(found).encode())
+"""
+
+
+def test_a_bill_is_divided_by_what_the_run_says_it_did(theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = theatre.open(JOB.format(facts=json.dumps(report())))
+    context = context_of(tree)
+    up(context)
+    up(context)
+    ended = watch(Watch(context, submit(context, Wanted(photos=50)), patience=0), seconds=30, detach=False, ask=lambda question: None)
+    prices = load_prices(PRICES_FILE, region=REGION, architecture="X86_64")
+    facts = bill_facts(context, ended, prices, photos=None, wait=True)
+    assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (38, True, "report")
+    assert facts["per_1000_photos"] == pytest.approx(facts["amount"] / 38 * 1000)
+    words = ["cost", "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
+    assert main(words) == 0
+    assert "USD per 1,000 photos (38 photos featurized)" in capsys.readouterr().out
+    job = stage.serverless.floor.jobs[ended.run or ""]  # it is over, so nothing else moves it
+    earlier = replace(job, started=(job.started or 0) - 900, ended=(job.ended or 0) - 900)
+    stage.serverless.floor.put(earlier)  # as if another run had written the report since
+    assert main(words) == 0
+    assert "at least" in (out := capsys.readouterr().out)
+    assert "(at most 50 photos featurized: the input has so many)" in out
+    assert main([*words, "--photos", "19"]) == 0
+    assert "(19 photos featurized)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"created": "yesterday"}', b'{"schema_version": 0}'])
+def test_a_report_that_cannot_be_read_is_as_good_as_none(tree: Path, stage: Rehearsal, content: bytes) -> None:
+    context = context_of(tree)
+    up(context)
+    up(context)
+    ended = watch(Watch(context, submit(context, Wanted(photos=50)), patience=0), seconds=30, detach=False, ask=lambda question: None)
+    job = stage.serverless.floor.jobs[ended.run or ""]
+    stage.serverless.floor.put(replace(job, ended=(job.ended or 0) + 60))
+    s3.write(context.aws, context.site.output.bucket, "features/report.json", content)
+    facts = bill_facts(context, ended, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False)
+    assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (50, False, "input")
