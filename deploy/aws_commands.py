@@ -13,6 +13,8 @@ from deploy.context import Context, aws_arguments, connect, target_spec
 from deploy.errors import SpecError
 from deploy.iam import deployer_policy, job_policy, job_trust, repository_policy
 from deploy.money import Money, add_money, money_lines, money_of
+from deploy.observed import Access, Observed
+from deploy.places import unusable
 from deploy.plan import Action, plan_up
 from deploy.site import Site, offline_account
 from deploy.tag import image_tag, ingredients
@@ -21,8 +23,6 @@ from deploy.terminal import say
 from deploy.workers import capacity, check_workers
 
 if TYPE_CHECKING:
-    from deploy.observed import Observed
-
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _POLICIES = {"deployer": deployer_policy, "job": job_policy, "job-trust": job_trust, "repository": repository_policy}
@@ -48,8 +48,6 @@ def _add_plan(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from deploy.observed import Observed
-
     if arguments.offline:
         site, seen, recorded = _offline_site(arguments), Observed(), {}
         photos = arguments.photos
@@ -58,19 +56,26 @@ def _plan(arguments: argparse.Namespace) -> int:
 
         context = connect(arguments)
         site, recorded = context.site, dict(context.record.read().made)
-        seen, photos = observe(context.aws, site, context.tag, context.target), count_photos(context, arguments.photos)
+        seen = observe(context.aws, site, context.tag, context.target)
+        photos = count_photos(context, arguments.photos) if _may_be_listed(site, seen) else arguments.photos
     target, tag = TARGETS[arguments.target], image_tag(site.spec.release_label, ingredients(arguments.tree, site.spec))
     actions = plan_up(site, seen, tag=tag, recorded=recorded, new_token=lambda: "", target=target)
     money = money_of(site, target, arguments, photos)
     application = seen.applications[0].id if seen.applications else None
+    in_the_way = list(unusable(site, seen, target))
     inputs = payloads.cli_inputs(site, target, tag=tag, digest=seen.digest, application=application)
     if arguments.cli_input:
         _write_inputs(arguments.cli_input, inputs)
     if arguments.json:
-        print(json.dumps(_plan_facts(site, seen, tag, actions, money, inputs), indent=1))
+        print(json.dumps({**_plan_facts(site, seen, tag, actions, money, inputs), "in_the_way": in_the_way}, indent=1))
     else:
-        print(*_plan_lines(site, seen, tag, actions, money), sep="\n")
-    return 0
+        print(*_plan_lines(site, seen, tag, actions, money, in_the_way), sep="\n")
+    return 1 if in_the_way else 0
+
+
+def _may_be_listed(site: Site, seen: Observed) -> bool:
+    reached = seen.reached.get(site.input.bucket)
+    return reached is None or reached.access is Access.GRANTED
 
 
 def _offline_site(arguments: argparse.Namespace) -> Site:
@@ -84,12 +89,14 @@ def _offline_site(arguments: argparse.Namespace) -> Site:
 def count_photos(context: Context, asked: int | None) -> int | None:
     """Photos in the input: as asked, else counted; None where there is no input yet."""
     from deploy.aws import s3
-    from deploy.errors import AwsError
+    from deploy.errors import AwsError, DeniedError
 
     if asked is not None:
         return asked
     try:
         return s3.count_photos(context.aws, context.site.input)
+    except DeniedError as error:
+        raise DeniedError(f"input {context.site.input}: {error}") from error
     except AwsError as error:
         if error.code == "NoSuchBucket":
             return None
@@ -114,12 +121,12 @@ def _plan_facts(
     return {"region": site.account.region, "image": image, "actions": calls, "cost": money.facts(), "inputs": inputs}
 
 
-def _plan_lines(site: Site, seen: Observed, tag: str, actions: list[Action], money: Money) -> list[str]:
+def _plan_lines(site: Site, seen: Observed, tag: str, actions: list[Action], money: Money, in_the_way: list[str]) -> list[str]:
     spec = site.spec
     where = seen.digest or "not in ECR yet: `orchard-deploy up`, `build`, `push`"
     cap = f"1 driver + {spec.executors} executors, one run at a time: {capacity(spec)}"
     head = [f"region      {site.account.region}", f"image       {spec.repository}:{tag} ({where})", f"cap         {cap}"]
-    to_do = [f"to do       {action.about}" for action in actions]
+    to_do = [*(f"in the way  {line}" for line in in_the_way), *(f"to do       {action.about}" for action in actions)]
     if seen.digest is None and money.target is not EKS:
         to_do.append("to do       the application, once the image is in ECR")
     return [*head, *money_lines(money), *(to_do or ["to do       nothing: everything is as it should be"])]

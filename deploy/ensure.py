@@ -10,6 +10,7 @@ from deploy.context import Context
 from deploy.errors import RefusedError
 from deploy.execute import execute
 from deploy.observed import Observed, Run
+from deploy.places import check_places
 from deploy.plan import Action, is_own, left_behind, plan_down, plan_up
 from deploy.submit import new_token, observe_settled, recover
 from deploy.targets import EKS, SERVERLESS, Target
@@ -28,8 +29,13 @@ class Plan:
 
 
 def look_up(context: Context, seen: Observed | None = None) -> Plan:
-    """What `up` would do now."""
+    """What `up` would do now.
+
+    Raises:
+        RefusedError: see `plan_up` and `check_places`.
+    """
     seen = seen or observe(context.aws, context.site, context.tag, context.target)
+    check_places(context.site, seen, context.target)
     made = context.record.read().made
     return Plan(seen, plan_up(context.site, seen, tag=context.tag, recorded=made, new_token=new_token, target=context.target))
 
@@ -38,7 +44,7 @@ def up(context: Context) -> Plan:
     """Make what is missing and change what differs.
 
     Raises:
-        RefusedError: see `plan_up`. AwsError: a call was refused; what came before it is recorded.
+        RefusedError: see `look_up`. AwsError: a call was refused; what came before it is recorded.
     """
     with context.record.acting():
         plan = look_up(context, observe_settled(context))

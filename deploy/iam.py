@@ -103,9 +103,9 @@ def _deploys_role(site: Site) -> list[Statement]:
 
 
 def _deploys_data(site: Site) -> list[Statement]:
-    names = [name for name in (site.bucket, site.input.bucket, site.output.bucket, site.logs.bucket if site.logs else None) if name]
+    names = [*([site.bucket] if site.bucket else []), *site.named_buckets]
     statements = [
-        _allow("SeeBuckets", ["s3:ListBucket"], [_bucket(site, name) for name in _unique(names)]),
+        _allow("SeeBuckets", ["s3:ListBucket"], [_bucket(site, name) for name in names]),
         _allow("ReadLogsAndReport", ["s3:GetObject"], _objects(site, [place for place in (site.output, site.logs) if place])),
     ]
     if site.bucket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 
@@ -19,11 +20,28 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """A bucket: its tags, whether everything public is blocked, whether anything is in it."""
+    """A bucket: its tags, whether everything public is blocked, whether anything is in it, its region where S3 tells."""
 
     tags: Mapping[str, str]
     blocked: bool
     empty: bool
+    region: str | None = None
+
+
+class Access(Enum):
+    """Whether a bucket that is not ours to make can be used."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How a bucket that is not ours to make is reached, and its region where S3 tells."""
+
+    access: Access
+    region: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +105,7 @@ class Observed:
         applications: those of its name that are not gone, whoever made them.
         digest: of the wanted image, if the repository has it.
         active: runs that are not over, of those applications.
+        reached: the buckets that the specification names beside its own.
     """
 
     repository: Repository | None = None
@@ -95,3 +114,4 @@ class Observed:
     role: Role | None = None
     applications: tuple[Application, ...] = ()
     active: tuple[Run, ...] = ()
+    reached: Mapping[str, Reach] = field(default_factory=dict)

@@ -139,6 +139,18 @@ class Site:
         """Where logs go; the service keeps them to itself where there is no such place."""
         return self._place("logs", self.spec.logs) if self.spec.logs else None
 
+    @property
+    def named_buckets(self) -> dict[str, str]:
+        """The buckets that are not the specification's own, so not ours to make, with the keys that name them."""
+        places = {"input": self.input, "output": self.output, "logs": self.logs}
+        if self.entry_point.startswith("s3"):
+            places["entryPoint"] = parse_place("entryPoint", self.entry_point)
+        named: dict[str, list[str]] = {}
+        for key, place in places.items():
+            if place and place.bucket != self.bucket:
+                named.setdefault(place.bucket, []).append(key)
+        return {bucket: ", ".join(keys) for bucket, keys in named.items()}
+
     @cached_property
     def code(self) -> S3Place:
         """Where a main file is uploaded to that is not in the image.

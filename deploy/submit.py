@@ -21,6 +21,7 @@ from deploy.context import Context
 from deploy.errors import ImageError, InvalidError, RefusedError, SpecError
 from deploy.execute import execute, settle
 from deploy.observed import Observed, Run
+from deploy.places import check_places
 from deploy.plan import APPLICATION, AT_REST, PASSING, own_application, plan_application
 from deploy.record import Record, Submission
 from deploy.targets import SERVERLESS, TARGETS
@@ -76,6 +77,7 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
         raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
     if site.bucket and seen.bucket is None:
         raise RefusedError(f"bucket {site.account.mask(site.bucket)}: there is none: `orchard-deploy up` makes it")
+    check_places(site, seen, context.target)
     if photos == 0:
         raise RefusedError(f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)")
 

@@ -21,5 +21,6 @@ def observe(aws: Aws, site: Site, tag: str, target: Target = SERVERLESS) -> Obse
         bucket=s3.find_bucket(aws, site.bucket) if site.bucket else None,
         role=iam.find_role(aws, site.role, JOB_POLICY) if own else None,
         applications=applications,
+        reached={name: s3.reach(aws, name) for name in site.named_buckets},
         active=tuple(run for found in applications for run in runs.list_runs(aws, SERVERLESS, found.id, active=True)),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
-from deploy.observed import Bucket
+from deploy.observed import Access, Bucket, Reach
 from deploy.site import S3Place
 
 _PHOTOS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -20,15 +20,26 @@ def find_bucket(aws: Aws, name: str) -> Bucket | None:
     Raises:
         DeniedError: it belongs to someone else, or may not be looked at.
     """
+    found = reach(aws, name)
+    if found.access is Access.DENIED:
+        raise DeniedError(f"bucket {name}: it is someone else's, or you may not look at it: choose another `bucket`")
+    if found.access is Access.MISSING:
+        return None
+    empty = next(keys(aws, S3Place(name, "")), None) is None
+    return Bucket(tags=_tags(aws, name), blocked=_is_blocked(aws, name), empty=empty, region=found.region)
+
+
+def reach(aws: Aws, name: str) -> Reach:
+    """Whether a bucket is there for us, and where."""
     try:
-        aws.call("s3", "head_bucket", {"Bucket": name})
-    except DeniedError as error:
-        raise DeniedError(f"bucket {name}: it is someone else's, or you may not look at it: choose another `bucket`") from error
+        answer = aws.call("s3", "head_bucket", {"Bucket": name})
+    except DeniedError:
+        return Reach(access=Access.DENIED)
     except AwsError as error:
         if error.code in ("404", "NoSuchBucket"):
-            return None
+            return Reach(access=Access.MISSING)
         raise
-    return Bucket(tags=_tags(aws, name), blocked=_is_blocked(aws, name), empty=next(keys(aws, S3Place(name, "")), None) is None)
+    return Reach(access=Access.GRANTED, region=answer.get("BucketRegion"))
 
 
 def _tags(aws: Aws, bucket: str) -> dict[str, str]:

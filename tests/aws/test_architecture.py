@@ -11,8 +11,8 @@ import pytest
 from tests.aws.conftest import ROOT
 
 PURE = [
-    "cost", "hints", "iam", "logs", "observed", "payloads", "plan", "record", "site", "spark", "targets", "waiting", "workers",
-    "rehearsal.applications", "rehearsal.jobs", "rehearsal.floor", "rehearsal.shipping",
+    "cost", "hints", "iam", "logs", "observed", "payloads", "places", "plan", "record", "site", "spark", "targets", "waiting",
+    "work", "workers", "rehearsal.applications", "rehearsal.jobs", "rehearsal.floor", "rehearsal.shipping",
 ]  # fmt: skip
 
 
