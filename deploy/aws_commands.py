@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _POLICIES = {"deployer": deployer_policy, "job": job_policy, "job-trust": job_trust, "repository": repository_policy}
+# Those that hold on EMR Serverless only, and what does on EMR on EKS.
+_NOT_ON_EKS = {
+    "job-trust": "it names the cluster's own identity provider: `aws emr-containers update-role-trust-policy` writes it",
+    "repository": "the cluster's nodes read the image, by their own role: the repository needs no policy in the same account",
+}
 
 
 def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
@@ -164,12 +169,13 @@ def _add_down(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    from deploy.ensure import down, look_down
+    from deploy.ensure import down, look_down, runs_to_end
 
     context = connect(arguments)
     if arguments.dry_run:
         plan, left = look_down(context, with_data=arguments.with_data)
-        print(*(action.about for action in plan.actions), *(f"leave {thing}" for thing in left), sep="\n")
+        ending = [f"cancel run {run.id}" for _, run in runs_to_end(context, plan.seen, force=arguments.force)]
+        print(*ending, *(action.about for action in plan.actions), *(f"leave {thing}" for thing in left), sep="\n")
         return 0
     left = down(context, force=arguments.force, with_data=arguments.with_data)
     for thing in left:
@@ -188,6 +194,8 @@ def _add_iam(commands: Commands, parents: list[argparse.ArgumentParser]) -> None
 
 
 def _iam(arguments: argparse.Namespace) -> int:
+    if arguments.target == EKS.name and arguments.policy in _NOT_ON_EKS:
+        raise SpecError(f"iam {arguments.policy} --target eks: {_NOT_ON_EKS[arguments.policy]}")
     site = _offline_site(arguments) if arguments.account else connect(arguments).site
     print(json.dumps(_POLICIES[arguments.policy](site), indent=1))
     return 0

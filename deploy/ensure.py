@@ -77,12 +77,21 @@ def down(context: Context, *, force: bool, with_data: bool) -> list[str]:
     return left
 
 
-def _end_runs(context: Context, seen: Observed, *, force: bool) -> None:
-    """No run may be left without its image, its bucket and its record: those on EKS need them, too."""
+def runs_to_end(context: Context, seen: Observed, *, force: bool) -> list[tuple[Target, Run]]:
+    """The runs that `down` has to cancel first: none may be left without its image, its bucket and its record; those on EKS need them, too.
+
+    Raises:
+        RefusedError: there are some, and `force` is not given.
+    """
     active = [*((SERVERLESS, run) for run in _own_active(context, seen)), *((EKS, run) for run in _active_on_eks(context))]
     if active and not force:
         names = ", ".join(f"{run.id} ({run.state})" for _, run in active)
         raise RefusedError(f"runs are active: {names}: wait for their end, or cancel them with `down --force`")
+    return active
+
+
+def _end_runs(context: Context, seen: Observed, *, force: bool) -> None:
+    active = runs_to_end(context, seen, force=force)
     for target, run in active:
         context.say(f"cancel run {run.id}")
         runs.cancel_run(context.aws, target, run.place, run.id)

@@ -20,6 +20,8 @@ from deploy.record import Submission
 from deploy.targets import EKS, SERVERLESS
 
 if TYPE_CHECKING:
+    from deploy.submit import Wanted
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Minutes that a run may spend in the queue and on getting workers, beyond its own time-out.
@@ -76,7 +78,7 @@ def _submit(arguments: argparse.Namespace) -> int:
         raise RefusedError("--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those")
     wanted = Wanted(extra=arguments.extra, main_file=arguments.upload_main, photos=photos)
     if arguments.dry_run:
-        return _dry_run(context, wanted.extra, money)
+        return _dry_run(context, wanted, money)
     for line in money_lines(money):
         context.say(line)
     if arguments.up:
@@ -91,14 +93,15 @@ def _submit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(context: Context, extra: tuple[str, ...], money: Money) -> int:
+def _dry_run(context: Context, wanted: Wanted, money: Money) -> int:
     from deploy.ensure import look_up
-    from deploy.submit import start_payload
+    from deploy.submit import main_place, start_payload
 
     plan = look_up(context)
     spec, seen = context.site.spec, plan.seen
     place = spec.eks.virtual_cluster if context.target is EKS and spec.eks else next((found.id for found in seen.applications), "")
-    payload = start_payload(context, place=place, token="", digest=seen.digest, extra=extra)
+    entry_point = str(main_place(context, wanted.main_file)) if wanted.main_file else None
+    payload = start_payload(context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point)
     for line in (*money_lines(money), *(f"to do       {action.about}" for action in plan.actions)):
         context.say(line)
     print(json.dumps({name: value for name, value in payload.items() if name != "clientToken"}, indent=1))
@@ -121,6 +124,8 @@ def _stay(context: Context, submission: Submission, arguments: argparse.Namespac
     from deploy.watch import Watch, ask_person, watch
 
     spec = context.site.spec
+    if context.site.logs is None:
+        context.say("the specification has no `logs`, so the driver's lines are not shown")
     minutes = arguments.wait_minutes or spec.timeout_minutes * spec.max_attempts + _BEFORE_THE_START
     ended = watch(Watch(context, submission, verbose=arguments.verbose), seconds=minutes * 60, detach=arguments.detach, ask=ask_person)
     if context.target is SERVERLESS:

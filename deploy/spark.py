@@ -90,6 +90,13 @@ _MISTAKEN: Mapping[str, str] = {
     "spark.emr-serverless.executor.memory": "there is no such property: set the executor's memory",
     "spark.dynamicAllocation.enable": "there is no such property: it is spark.dynamicAllocation.enabled, and the cap sets it",
     "spark.shuffle.service.enabled": "EMR Serverless has no external shuffle service, a run with it fails: remove it",
+    "spark.kubernetes.container.image": "a run takes the source tree's image, by its digest: remove it",
+    "spark.kubernetes.driver.container.image": "driver and executors take the source tree's image, by its digest: remove it",
+    "spark.kubernetes.executor.container.image": "driver and executors take the source tree's image, by its digest: remove it",
+    "spark.emr-serverless.driver.disk.type": "other disks have another price, which no bill or estimate here knows: remove it",
+    "spark.emr-serverless.executor.disk.type": "other disks have another price, which no bill or estimate here knows: remove it",
+    "spark.executor.pyspark.memory": "it comes on top of the executor's memory, beyond the cap: remove it",
+    "spark.memory.offHeap.": "it comes on top of the executor's memory, beyond the cap: remove it",
     "spark.master": "the service sets it: remove it",
     "spark.submit.deployMode": "the service sets it: remove it",
 }

@@ -24,6 +24,7 @@ from deploy.observed import Observed, Run
 from deploy.places import check_places
 from deploy.plan import APPLICATION, AT_REST, PASSING, own_application, plan_application
 from deploy.record import Record, Submission
+from deploy.site import S3Place
 from deploy.targets import SERVERLESS, TARGETS
 from deploy.verify import look
 
@@ -141,17 +142,24 @@ def _ready_place(context: Context, seen: Observed) -> str:
 
 
 def _upload(context: Context, main_file: Path | None) -> str | None:
-    """The address of the uploaded main file; its name holds the hash of its content, so no other run's file is overwritten."""
     if main_file is None:
         return None
+    content, place = _content(main_file), main_place(context, main_file)
+    s3.write(context.aws, place.bucket, place.prefix, content)
+    return str(place)
+
+
+def main_place(context: Context, main_file: Path) -> S3Place:
+    """Where a main file is uploaded to; the hash of its content is in the name, so no other run's file is overwritten."""
+    place = context.site.code
+    return S3Place(place.bucket, f"{place.prefix}/{hashlib.sha256(_content(main_file)).hexdigest()[:12]}/{main_file.name}")
+
+
+def _content(main_file: Path) -> bytes:
     try:
-        content = main_file.read_bytes()
+        return main_file.read_bytes()
     except OSError as exc:
         raise SpecError(f"--upload-main {main_file}: {exc.strerror}") from exc
-    place = context.site.code
-    key = f"{place.prefix}/{hashlib.sha256(content).hexdigest()[:12]}/{main_file.name}"
-    s3.write(context.aws, place.bucket, key, content)
-    return f"s3://{place.bucket}/{key}"
 
 
 def _same(context: Context, place: str, request: Mapping[str, Any]) -> Submission | None:

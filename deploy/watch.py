@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from deploy.aws import runs
 from deploy.context import Context
-from deploy.errors import AwsError, RunError, UnavailableError, WaitError
+from deploy.errors import AwsError, DeployError, RunError, UnavailableError, WaitError
 from deploy.following import LAST_LINES, follower, print_line
 from deploy.hints import hint, hints
 from deploy.logs import Choice, Follower, Source
@@ -174,8 +174,7 @@ def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], 
     except WaitError as error:
         if detach:
             raise WaitError(f"{error}; it goes on: `orchard-deploy status` tells how far it is, `cancel` ends it") from error
-        ended = watched.cancel()
-        watched.note(ended)
+        ended = _end(watched)
         raise WaitError(f"{error}; it was cancelled, and is {ended.state} now") from error
     except AwsError:
         # Credentials that ran out, for instance: nothing can be done about the run from here.
@@ -185,7 +184,16 @@ def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], 
         if detach or ask(f"Cancel run {run}? It goes on, and costs, if you do not. [y/N] ") is False:
             watched.context.say(f"run {run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it")
         else:
-            watched.note(watched.cancel())
+            _end(watched)
+        raise
+
+
+def _end(watched: Watch) -> Submission:
+    """End the run and record it; if that cannot be done, it must not be forgotten that it costs."""
+    try:
+        return watched.note(watched.cancel())
+    except (DeployError, KeyboardInterrupt):
+        watched.context.say(f"run {watched.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again")
         raise
 
 

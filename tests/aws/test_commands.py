@@ -154,6 +154,27 @@ def test_an_uploaded_main_file_is_what_runs(command: Command, stage: Rehearsal, 
     assert (code, "No such file" in err) == (2, True)
 
 
+def test_a_dry_run_names_the_uploaded_main_file_and_uploads_nothing(command: Command, stage: Rehearsal, tree: Path, tmp_path: Path) -> None:
+    command("up")
+    photo(tree)
+    main_file = tmp_path / "mine.py"
+    main_file.write_text("print('mine')\n")
+    _, out, _ = command("submit", "--dry-run", "--upload-main", str(main_file))
+    address = json.loads(out)["jobDriver"]["sparkSubmit"]["entryPoint"]
+    assert re.fullmatch(r"s3://orchard-123456789012-us-east-1/code/[0-9a-f]{12}/mine\.py", address)
+    assert [key for key, _ in s3.keys(context_of(tree).aws, context_of(tree).site.code)] == []
+
+
+def test_without_a_place_for_logs_it_is_said_that_no_lines_come(command: Command, stage: Rehearsal, tree: Path) -> None:
+    content = json.loads((tree / "emr-serverless.json").read_text())
+    (tree / "emr-serverless.json").write_text(json.dumps({name: value for name, value in content.items() if name != "logs"}))
+    command("up")
+    photo(tree)
+    code, out, err = command("submit", "--wait")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "the specification has no `logs`, so the driver's lines are not shown" in err
+
+
 def test_a_job_argument_that_the_job_refuses_costs_nothing(command: Command, stage: Rehearsal, tree: Path) -> None:
     command("up")
     photo(tree)
@@ -172,6 +193,10 @@ def test_the_same_again_while_it_is_under_way_starts_nothing(theatre: Theatre, c
     assert (code, second) == (0, first)
     assert "does the very same and is not over: not started again" in err
     assert len(stage.serverless.floor.jobs) == 1
+    code, _, err = command("down", "--dry-run")
+    assert (code, f"runs are active: {first.strip()}" in err) == (1, True)
+    code, out, _ = command("down", "--dry-run", "--force")
+    assert (code, out.splitlines()[0]) == (0, f"cancel run {first.strip()}")
     code, out, _ = command("cancel", "--dry-run")
     assert out == f"cancel run {first}"
     code, out, err = command("cancel")

@@ -111,6 +111,22 @@ def test_policies_that_say_the_same_are_the_same_whatever_their_form(site: Site)
     assert not same_policy(wanted, None)
 
 
+def test_the_deployer_may_look_at_every_bucket_that_is_named(site: Site) -> None:
+    spec = replace(site.spec, input="s3://fruits/a", logs="s3://logs", entry_point="s3://code/main.py")
+    policy = deployer_policy(Site(spec, site.account))
+    for bucket in ("fruits", "logs", "code", "orchard-123456789012-us-east-1"):
+        assert allows(policy, "s3:ListBucket", f"arn:aws:s3:::{bucket}")
+
+
+@pytest.mark.parametrize("name", ["job-trust", "repository"])
+def test_what_eks_has_otherwise_is_not_printed_as_if_it_held_there(tree: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["iam", name, "--target", "eks", "--account", "123456789012", "--region", "us-east-1"]
+    assert main([*words, "--spec", str(tree / "emr-serverless.json")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"iam {name} --target eks: " in captured.err
+
+
 @pytest.mark.parametrize("name", ["deployer", "job", "job-trust", "repository"])
 def test_the_command_prints_a_policy_without_asking_aws(tree: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["iam", name, "--account", "123456789012", "--region", "us-east-1", "--spec", str(tree / "emr-serverless.json")])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import botocore
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
@@ -141,6 +142,10 @@ def test_the_python_of_the_image_is_named_for_driver_and_executors(site: Site) -
         ({"spark.emr-serverless.executorEnv.PYSPARK_PYTHON": "/x"}, r"executors take spark\.executorEnv\.NAME"),
         ({"spark.emr-serverless.driver.cores": "4"}, "set the driver's cpu"),
         ({"spark.shuffle.service.enabled": "true"}, "no external shuffle service"),
+        ({"spark.executor.pyspark.memory": "2g"}, "comes on top of the executor's memory, beyond the cap"),
+        ({"spark.memory.offHeap.size": "2g"}, "comes on top of the executor's memory, beyond the cap"),
+        ({"spark.emr-serverless.executor.disk.type": "shuffle_optimized"}, "other disks have another price"),
+        ({"spark.kubernetes.driver.container.image": "mine:latest"}, "take the source tree's image, by its digest"),
     ],
 )
 def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(site: Site, properties: dict[str, str], message: str) -> None:
@@ -167,6 +172,24 @@ def test_the_files_for_the_aws_command_line_hold_what_orchard_would_send(site: S
     differing = {key for key in calls if calls[key] != sent.get(key)}
     assert differing <= {"clientToken", "name", "applicationId", "virtualClusterId"}
     assert all("clientToken" not in payload for payload in files.values())
+
+
+@pytest.mark.parametrize("name", ["serverless", "eks"])
+@pytest.mark.parametrize("application", ["00f1", None])
+def test_the_files_for_the_aws_command_line_are_inputs_that_it_takes(site: Site, name: str, application: str | None) -> None:
+    files = payloads.cli_inputs(site, TARGETS[name], tag="emr-7.13.0-x", digest=DIGEST, application=application)
+    commands = {"ecr": "ecr", "iam": "iam", "s3api": "s3", "emr-serverless": "emr-serverless", "emr-containers": "emr-containers"}
+    for file, payload in json.loads(json.dumps(files)).items():
+        command = next((command for command in commands if file.startswith(f"{command}-")), None)
+        if command is None:
+            assert file == "kubernetes-resource-quota"
+            continue
+        service, call = commands[command], file.removeprefix(f"{command}-")
+        operations = MODELS.get_service_model(service)
+        operation = next(each for each in operations.operation_names if botocore.xform_name(each, "-") == call)
+        tokens = dict.fromkeys(operations.operation_model(operation).idempotent_members, "t")  # the command line makes them
+        later = {"applicationId": "00f1"} if application is None and call in ("update-application", "start-job-run") else {}
+        check(service, operation, {**payload, **tokens, **(later if service == "emr-serverless" else {})})
 
 
 @pytest.mark.parametrize("target", [SERVERLESS, EKS])

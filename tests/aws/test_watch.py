@@ -14,7 +14,7 @@ from deploy.bill import bill_facts
 from deploy.context import Context
 from deploy.cost import PRICES_FILE, load_prices
 from deploy.ensure import up
-from deploy.errors import CredentialsError, RunError, UnavailableError, WaitError
+from deploy.errors import CredentialsError, DeniedError, RunError, UnavailableError, WaitError
 from deploy.logs import Source
 from deploy.record import Submission
 from deploy.rehearsal.stage import Rehearsal
@@ -105,6 +105,16 @@ def test_when_the_time_is_over_the_run_is_cancelled(theatre: Theatre, tree: Path
         watched.stay(0.5)
     assert watched.final(stage) == "CANCELLED"
     assert watched.context.record.read().runs[0].state == "CANCELLED"
+
+
+def test_a_run_that_cannot_be_cancelled_is_not_forgotten(theatre: Theatre, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    stage = theatre.open(LONG_JOB)
+    watched = Watched(tree)
+    stage.faults.plan("emr-serverless", "CancelJobRun", "denied", 1)
+    with pytest.raises(DeniedError):
+        watched.stay(0.5)
+    assert f"run {watched.submission.run} may go on, and cost: see `orchard-deploy status`" in watched.said[-1]
 
 
 def test_a_detached_run_outlives_the_time(theatre: Theatre, tree: Path) -> None:
