@@ -58,10 +58,12 @@ def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:
 
 
 def _named_digest(found: Mapping[str, Any]) -> str | None:
-    """EMR on EKS resolves nothing: the image that ran is the one that the run's own parameters name, by its digest."""
+    """Where the service resolves nothing, the image that ran is the one that is named by its digest; on EKS in the run's parameters."""
     parameters = found.get("jobDriver", {}).get("sparkSubmitJobDriver", {}).get("sparkSubmitParameters", "")
-    match = re.search(r"spark\.kubernetes\.container\.image=\S+@(sha256:[0-9a-f]{64})(?:\s|$)", parameters)
-    return match[1] if match else None
+    named = re.search(r"spark\.kubernetes\.container\.image=(\S+)", parameters)
+    image = named[1] if named else found.get("imageConfiguration", {}).get("imageUri", "")
+    digest = re.search(r"@(sha256:[0-9a-f]{64})$", image)
+    return digest[1] if digest else None
 
 
 def _utilization(found: Mapping[str, float] | None) -> Utilization | None:

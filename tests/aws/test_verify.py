@@ -140,6 +140,18 @@ def test_logs_that_are_followed_verify_as_soon_as_the_service_knows(tree: Path, 
     assert context.record.read().runs[0].ran == submission.digest
 
 
+def test_an_image_that_is_named_by_its_digest_needs_no_resolving(tree: Path, stage: Rehearsal) -> None:
+    class Silent(Aws):
+        def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            answer = super().call(service, operation, parameters)
+            if operation == "get_job_run":
+                del answer["jobRun"]["imageConfiguration"]["resolvedImageDigest"]
+            return answer
+
+    context, submission = submitted(tree, aws=Silent(region=REGION))
+    assert verified(context, submission).ran == submission.digest
+
+
 def test_status_tells_what_is_verified(theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage = theatre.open(LONG_JOB)
     _, submission = submitted(tree)
