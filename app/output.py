@@ -18,7 +18,7 @@ from app.options import JobOptions
 from app.publication import STAGES, is_decided, publish, roll_forward
 from app.sources import local_path
 from app.stage import Stage, Unfinished
-from app.stores import LocalStore, Store, open_store
+from app.stores import LocalStore, ObjectStore, Store, open_store
 
 
 @dataclass
@@ -119,7 +119,7 @@ def _open(options: JobOptions) -> Store:
 
 
 def _lock(store: Store, uri: str) -> contextlib.AbstractContextManager[Callable[[], None]]:
-    return lock_folder(Path(store.uri), uri) if isinstance(store, LocalStore) else lock_objects(store, uri)
+    return lock_objects(store, uri) if isinstance(store, ObjectStore) else lock_folder(Path(store.uri), uri)
 
 
 def _look(options: JobOptions, store: Store, check: Callable[[], None]) -> Output:

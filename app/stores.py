@@ -24,11 +24,13 @@ from app.ranges import RangedFile
 from app.sources import local_path
 
 if TYPE_CHECKING:
+    from obstore import PutMode, UpdateVersion
     from obstore.store import ObjectStore as Client
 
 # Requests of the output are few and matter much: obstore itself sends them again this often.
 RETRIES = 8
 _UNFINISHED = ".unfinished-"
+_NOT_IMPLEMENTED = 501
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +63,11 @@ class Store(Protocol):
     def write(self, key: str, content: bytes | Path) -> None:
         """Put bytes, or the content of a local file, at a key; replaces what is there."""
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Put bytes at a key unless something is there; whether they were put. Of several callers, one gets True."""
-
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """A file to write to, for content that does not fit into memory; it appears at the end of the block, if that ends well."""
 
     def copy(self, source: str, target: str) -> None:
         """Copy one key to another; replaces what is there."""
-
-    def move(self, source: str, target: str) -> None:
-        """Copy, then delete the source: one rename where the store has one."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete keys; missing ones are no error."""
@@ -128,35 +124,22 @@ class LocalStore:
                 with content.open("rb") as stream:
                     shutil.copyfileobj(stream, sink, 1 << 20)
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Put bytes at a key unless something is there."""
-        with _explained(self.uri, key), self._unfinished(key) as (sink, name):
-            sink.write(content)
-            sink.flush()
-            try:
-                os.link(name, self._path(key))  # unlike a rename, fails where something is
-            except FileExistsError:
-                return False
-            return True
-
     @contextlib.contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         """A file that is given its name when it is whole."""
-        with _explained(self.uri, key), self._unfinished(key) as (sink, name):
-            yield sink
-            sink.close()
-            os.replace(name, self._path(key))
+        path = self._path(key).with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
+        with _explained(self.uri, key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("xb") as sink:
+                    yield sink
+                os.replace(path, self._path(key))
+            finally:
+                path.unlink(missing_ok=True)
 
     def copy(self, source: str, target: str) -> None:
         """Copy one file."""
         self.write(target, self._path(source))
-
-    def move(self, source: str, target: str) -> None:
-        """Rename one file, and delete the folders that are empty then."""
-        with _explained(self.uri, source):
-            self._path(target).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._path(source), self._path(target))
-            self._prune(self._path(source).parent)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files, and the folders that are empty then."""
@@ -167,16 +150,6 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         return Path(local_path(self.uri), key)
-
-    @contextlib.contextmanager
-    def _unfinished(self, key: str) -> Iterator[tuple[IO[bytes], Path]]:
-        path = self._path(key).with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("xb") as sink:
-                yield sink, path
-        finally:
-            path.unlink(missing_ok=True)
 
     def _prune(self, folder: Path) -> None:
         root = self._path("")
@@ -225,16 +198,46 @@ class ObjectStore:
         with _explained(self.uri, key):
             self._client.put(key, content)
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Put bytes at a key unless something is there."""
-        from obstore.exceptions import AlreadyExistsError
+    def read_version(self, key: str) -> tuple[bytes, UpdateVersion]:
+        """The content of one object, and which version of it that is."""
+        with _explained(self.uri, key):
+            answer = self._client.get(key)
+            version: UpdateVersion = {"e_tag": answer.meta["e_tag"]}
+            if number := answer.meta["version"]:
+                version["version"] = number
+            return bytes(answer.bytes()), version
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Put bytes at a key unless something is there; whether they were put. Of several callers, one gets True."""
+        with _explained(self.uri, key):
+            return self._put_if(key, content, "create")
+
+    def replace(self, key: str, content: bytes, version: UpdateVersion) -> bool:
+        """Put bytes at a key if what is there is this version; whether they were put. Of several callers, one gets True.
+
+        A service that has no such request is asked for the version just before, and two callers at once may then both get True.
+        """
         with _explained(self.uri, key):
             try:
-                self._client.put(key, content, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                return False
-            return True
+                return self._put_if(key, content, version)
+            except Exception as exc:
+                fault = objects.fault_of(exc)
+                if fault is None or fault.status != _NOT_IMPLEMENTED:
+                    raise
+        with contextlib.suppress(FileNotFoundError):
+            if self.read_version(key)[1] == version:
+                self.write(key, content)
+                return True
+        return False
+
+    def _put_if(self, key: str, content: bytes, mode: PutMode) -> bool:
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            self._client.put(key, content, mode=mode, use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        return True
 
     @contextlib.contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
@@ -248,11 +251,6 @@ class ObjectStore:
         """Copy one object, inside the service."""
         with _explained(self.uri, source):
             self._client.copy(source, target)
-
-    def move(self, source: str, target: str) -> None:
-        """Copy one object, then delete the source."""
-        self.copy(source, target)
-        self.delete([source])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.errors import InputError, OutputError, UsageError
-from app.stores import Store, open_store
+from app.stores import ObjectStore, Store, open_store
+from tests.s3.folder import serving_folder
 
 KEYS = ["a.txt", "a/b c.txt", "a/b/100%.txt", "a/é🍎#?&+.txt", "ab/1.txt"]
 
@@ -81,23 +83,37 @@ def test_a_writer_takes_parquet_and_leaves_nothing_of_a_failed_one(store: Store)
     assert keys(store) == ["table/part-0.parquet"]
 
 
-def test_only_one_of_many_creates(store: Store) -> None:
-    with ThreadPoolExecutor(8) as pool:
+@pytest.mark.parametrize("unsupported", [[], ["If-Match"]], ids=["a service with conditions", "one without some"])
+def test_only_one_of_many_creates_or_replaces(
+    aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsupported: Collection[str]
+) -> None:
+    with serving_folder(tmp_path, unsupported) as address, ThreadPoolExecutor(8) as pool:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        store = ObjectStore("s3://fruit/out")
         won = list(pool.map(lambda number: store.create("lock", str(number).encode()), range(8)))
-    assert sum(won) == 1
-    assert store.read("lock") == str(won.index(True)).encode()
-    store.delete(["lock"])
-    assert store.create("lock", b"again")
+        assert sum(won) == 1
+        content, version = store.read_version("lock")
+        assert content == str(won.index(True)).encode()
+        if not unsupported:
+            won = list(pool.map(lambda number: store.replace("lock", b"new %d" % number, version), range(8)))
+            assert sum(won) == 1
+            assert store.read("lock") == b"new %d" % won.index(True)
+        assert store.replace("lock", b"newer", store.read_version("lock")[1])
+        assert not store.replace("lock", b"late", version)
+        assert store.read("lock") == b"newer"
+        store.delete(["lock"])
+        assert not store.replace("lock", b"later", version)
+        assert list(store.list()) == []
 
 
-def test_copying_and_moving_replace(store: Store) -> None:
+def test_copying_replaces(store: Store) -> None:
     store.write("one", b"1")
     store.write("b/two", b"2")
     store.copy("one", "c/three")
-    store.move("one", "b/two")
-    assert {key: store.read(key) for key in keys(store)} == {"b/two": b"1", "c/three": b"1"}
+    store.copy("one", "b/two")
+    assert {key: store.read(key) for key in keys(store)} == {"one": b"1", "b/two": b"1", "c/three": b"1"}
     with pytest.raises(FileNotFoundError):
-        store.move("one", "anywhere")
+        store.copy("two", "anywhere")
 
 
 def test_deleting_many_leaves_the_rest(store: Store) -> None:
@@ -121,8 +137,8 @@ def test_an_emptied_folder_is_gone(tmp_path: Path) -> None:
     store.write("a/d", b"")
     store.delete(["a/b/c"])
     assert [path.name for path in (tmp_path / "out" / "a").iterdir()] == ["d"]
-    store.move("a/d", "e")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["e"]
+    store.delete(["a/d"])
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_files_get_the_permissions_of_others(tmp_path: Path) -> None:
@@ -137,7 +153,7 @@ def test_an_unknown_scheme_is_a_usage_error() -> None:
 
 
 def test_a_missing_bucket_is_one_line(bucket: str) -> None:
-    store = open_store(f"{bucket}-nowhere/out")
+    store = ObjectStore(f"{bucket}-nowhere/out")
     for action in (lambda: list(store.list()), lambda: store.write("a", b""), lambda: store.create("a", b""), lambda: store.read("a")):
         with pytest.raises(OutputError, match="there is no such bucket") as raised:
             action()
