@@ -36,26 +36,26 @@ class Output:
     finished: bool
     unfinished: Unfinished | None
     stage: Stage
-    _begun: bool = field(default=False, init=False)
+    _run: RunRecord | None = field(default=None, init=False)
 
     def begin(self, run: RunRecord, manifest: bytes) -> None:
         """Drop what an unfinished run left, and begin a new one."""
-        self._begun = True
+        self._run = run
         self.stage.begin(run, manifest)
 
     def go_on(self, unfinished: Unfinished) -> None:
         """Go on with an unfinished run: only what it had not committed is dropped."""
-        self._begun = True
+        self._run = unfinished.run
         self.stage.clear(unfinished)
 
     def publish(self, layout: Mapping[str, str]) -> None:
         """Put what is staged in place, and the files of `layout` (final key -> key now) with it."""
-        self.stage.check()
-        publish(self.store, layout)
+        assert self._run
+        publish(self.store, self.stage.seal(self._run, layout), self.stage.check)
 
     def put_away(self, error: BaseException) -> None:
         """After an error: keep what can be gone on with, remove the rest, and note on the error what was kept."""
-        if not self._begun:
+        if not self._run:
             return
         with contextlib.suppress(OSError, OutputError):
             self.stage.check()
@@ -80,7 +80,7 @@ def open_output(options: JobOptions) -> Iterator[Output]:
     check_place(options)
     store = _open(options)
     with _explained(options.output), _lock(store, options.output) as check:
-        roll_forward(store)
+        roll_forward(store, check)
         output = _look(options, store, check)
         try:
             with _explained(options.output):

@@ -11,6 +11,8 @@ from app.sources import local_path
 from app.stores import LocalStore, Store
 
 SUCCESS = "_SUCCESS"
+# The name of the file of a table that has just one.
+ONLY = "part-00000.snappy.parquet"
 
 
 def files(store: Store, folder: str) -> list[str]:
@@ -44,4 +46,4 @@ def to_bytes(table: pa.Table, *, dictionary: bool = True) -> bytes:
 
 def one_file(folder: str, content: bytes) -> dict[str, bytes]:
     """A table of one file as files by key, marked as Spark marks a finished one."""
-    return {f"{folder}/part-00000.snappy.parquet": content, f"{folder}/{SUCCESS}": b""}
+    return {f"{folder}/{ONLY}": content, f"{folder}/{SUCCESS}": b""}

@@ -1,10 +1,13 @@
 """The part of an output that is not finished: what a run in progress keeps in `.partial/`, and what one that was cut off left there.
 
 .partial/run.json              which run it is
-.partial/manifest/             its listing, frozen
+.partial/manifest-98ea.parquet its listing, frozen, named by its hash
 .partial/chunks/000003-ab12/   what Spark wrote for a chunk; another attempt, another folder
 .partial/chunks/000003.json    that the chunk is committed, and which files are its own
-.partial/…                     parts of the output to be, under their final names
+.partial/parts-cd34/…          parts of the output to be, under their final names; another process, another folder
+
+What is to be published is nowhere that another process would write: one that was suspended, and goes on after its place was taken,
+does no harm. What it clears it lists first, and then makes sure that the place is still its own.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,6 +62,7 @@ class Stage:
 
     store: Store
     check: Callable[[], None] = nothing_to_check
+    _parts: str = field(default_factory=lambda: _unique("parts"), init=False)
 
     def find(self) -> Unfinished | None:
         """What a run left here, None if nothing can be made of it. A chunk whose files are not what it says does not count.
@@ -80,22 +84,24 @@ class Stage:
 
     def begin(self, run: RunRecord, manifest: bytes) -> None:
         """Clear everything, and freeze the listing of a new run."""
-        self.check()
         self.clear()
-        self.write(parquet.one_file("manifest", manifest))
+        self.store.write(_frozen_key(run), manifest)
+        self.check()
         self.store.write(RUN, run.to_json())
 
     def clear(self, keep: Unfinished | None = None) -> None:
         """Remove everything, or all but the frozen listing and the committed chunks of `keep`."""
         kept = {OBJECT}
         if keep:
-            kept |= {RUN, *(f"{PARTIAL}/{key}" for key in parquet.one_file("manifest", b""))}
+            kept |= {RUN, _frozen_key(keep.run)}
             for commit in keep.commits.values():
                 kept |= {_commit_key(commit.chunk), *(file.key for file in commit.files)}
         if isinstance(self.store, LocalStore):
             _clear_folder(Path(local_path(self.store.uri)), PARTIAL, kept)
         else:
-            self.store.delete(stored.key for stored in self.store.list(PARTIAL) if stored.key not in kept)
+            left = [stored.key for stored in self.store.list(PARTIAL) if stored.key not in kept]
+            self.check()
+            self.store.delete(left)
 
     def manifest(self, run: RunRecord) -> pa.Table:
         """The frozen listing.
@@ -103,7 +109,7 @@ class Stage:
         Raises:
             OutputError: it is not the one that the run wrote.
         """
-        content = self.store.read(f"{PARTIAL}/{next(iter(parquet.one_file('manifest', b'')))}")
+        content = self.store.read(_frozen_key(run)) if self.store.exists(_frozen_key(run)) else b""
         if sha256(content) != run.manifest:
             raise OutputError(f"--output {self.store.uri}: the unfinished run's manifest is damaged: start again with --overwrite")
         return parquet.from_bytes(content)
@@ -111,15 +117,18 @@ class Stage:
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write parts of the output to be."""
         with ThreadPoolExecutor(len(files)) as pool:
-            list(pool.map(lambda key: self.store.write(f"{PARTIAL}/{key}", files[key]), files))
+            list(pool.map(lambda key: self.store.write(f"{self._parts}/{key}", files[key]), files))
 
     def attempt(self, name: str) -> str:
         """A key for Spark to write a table at, that nothing else, and no process thought dead, will ever write at."""
-        return f"{PARTIAL}/{name}-{uuid.uuid4().hex[:8]}"
+        return _unique(name)
 
-    def attempt_at(self, chunk: int) -> str:
-        """The same for a chunk."""
-        return self.attempt(f"chunks/{chunk:06}")
+    def seal(self, run: RunRecord, layout: Mapping[str, str]) -> dict[str, str]:
+        """Mark the listing and the tables of `layout` (final key -> key now) as whole; returns a layout of all of the output to be."""
+        tables = {f"manifest/{parquet.ONLY}": _frozen_key(run), **layout}
+        self.write({f"{final.split('/')[0]}/{parquet.SUCCESS}": b"" for final in tables})
+        parts = {stored.key.removeprefix(f"{self._parts}/"): stored.key for stored in self.store.list(self._parts)}
+        return {**parts, **tables}
 
     def commit(self, commit: Commit) -> None:
         """Make a chunk count."""
@@ -130,6 +139,14 @@ class Stage:
 def sha256(content: bytes) -> str:
     """The SHA-256 of `content`, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _unique(name: str) -> str:
+    return f"{PARTIAL}/{name}-{uuid.uuid4().hex[:8]}"
+
+
+def _frozen_key(run: RunRecord) -> str:
+    return f"{PARTIAL}/manifest-{run.manifest[:16]}.parquet"
 
 
 def _commit_key(chunk: int) -> str:
