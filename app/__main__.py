@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from app import __version__
 from app.errors import OrchardError, OutputError
@@ -32,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"orchard: interrupted: {kept}, an earlier output is as it was", file=sys.stderr, flush=True)
         # Everything is put away by now; on the orderly way out pyspark's threads would print tracebacks of their lost connections.
         os._exit(130)
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    try:
+        print(json.dumps(facts, indent=1, ensure_ascii=False), flush=True)
+    except BrokenPipeError:  # as in `… | head`: what was to be done is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -67,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
     options, reporter = parse_job_options(arguments), Reporter()
     facts = describe(options) if arguments.dry_run else run(options, reporter)
     if arguments.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        _print_json(facts)
     elif arguments.dry_run:
         reporter.table([(name, str(value)) for name, value in facts.items()])
     else:
@@ -133,7 +141,7 @@ def _report(arguments: argparse.Namespace) -> int:
         raise OutputError(f"{place}: not a finished output of `orchard run` ({exc}): name the folder that holds report.json") from exc
     store.write("report.html", page)
     if arguments.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        _print_json(facts)
     else:
         Reporter().table(summary(facts, arguments.output))
     return 0

@@ -233,3 +233,14 @@ def test_sample_dry_run_and_report_commands(spark: SparkSession, tmp_path: Path)
     assert "8 listed = 8 featurized + 0 rejected" in done.stdout
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert orchard("report", tmp_path).returncode == 1
+
+
+def test_whoever_reads_no_further_gets_no_error(weights: BakedWeights, drawn: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "app", "run", "--input", str(drawn), "--output", str(tmp_path / "out"), "--dry-run", "--json"]
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
