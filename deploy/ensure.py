@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from deploy.aws import runs
+from deploy.aws import ecr, runs
 from deploy.aws.observe import observe
 from deploy.context import Context
 from deploy.errors import RefusedError
@@ -15,6 +17,9 @@ from deploy.plan import Action, is_own, left_behind, plan_down, plan_up
 from deploy.submit import new_token, observe_settled, recover
 from deploy.targets import EKS, SERVERLESS, Target
 from deploy.waiting import wait_for
+
+if TYPE_CHECKING:
+    from deploy.docker_engine import DockerEngine
 
 # Seconds that a cancelled run gets to be over.
 _CANCELLING = 300.0
@@ -51,6 +56,23 @@ def up(context: Context) -> Plan:
         execute(plan.actions, context.aws, context.record, pace=context.pace, say=context.say)
         _adopt(context, plan.seen)
     return plan
+
+
+def bring_up(context: Context, engine: Callable[[], DockerEngine]) -> None:
+    """`up`, and the image pushed where the repository does not have it.
+
+    Args:
+        engine: opens the engine that has the image; not called where nothing is to be pushed.
+
+    Raises:
+        ImageError, EngineError: see `push_to_ecr`.
+    """
+    from deploy.push import push_to_ecr
+
+    up(context)
+    repository, tag = context.site.spec.repository, context.tag
+    if ecr.find_digest(context.aws, repository, tag) is None:
+        push_to_ecr(context.aws, engine(), repository, tag, context.say)
 
 
 def look_down(context: Context, *, with_data: bool, seen: Observed | None = None) -> tuple[Plan, list[str]]:

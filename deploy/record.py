@@ -96,7 +96,9 @@ class RecordFile:
             return Record(made=content["made"], runs=tuple(Submission(**entry) for entry in content["runs"]))
         except FileNotFoundError:
             return Record()
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except OSError as exc:
+            raise SpecError(f"{self.path}: {exc.strerror}: the record of what exists cannot be read: mend that, then call again") from exc
+        except (ValueError, KeyError, TypeError) as exc:
             raise SpecError(
                 f"{self.path}: not a record of this version ({exc}): move it away; what exists is found by name and tag"
             ) from exc
@@ -104,15 +106,18 @@ class RecordFile:
     def change(self, change: Callable[[Record], Record]) -> Record:
         """Read, change and write in one step that no other process comes between, and no kill leaves half done."""
         with self._open(self._lock("change")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _hold(lock, fcntl.LOCK_EX)
             record = change(self.read())
             self._write({"schema_version": VERSION, "made": dict(record.made), "runs": [asdict(run) for run in record.runs]})
         return record
 
     def delete(self) -> None:
         """Remove the file and its locks, and the folder if nothing else is in it."""
-        for path in (self.path, self._lock("change"), self._lock("act")):
-            path.unlink(missing_ok=True)
+        for path in (self.path, self._fresh, self._lock("change"), self._lock("act")):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                raise SpecError(f"{path}: {exc.strerror}: remove it yourself: what it tells of is gone") from exc
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
 
@@ -125,10 +130,14 @@ class RecordFile:
         """
         with self._open(self._lock("act")) as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _hold(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RefusedError(f"{self.path}: another orchard-deploy is at work on this specification: wait for it") from None
             yield
+
+    @property
+    def _fresh(self) -> Path:
+        return self.path.with_suffix(".new")
 
     def _lock(self, name: str) -> Path:
         return self.path.with_suffix(f".{name}.lock")
@@ -138,18 +147,30 @@ class RecordFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             return open(path, "w", encoding="utf-8")
         except OSError as exc:
-            raise SpecError(f"{path}: {exc.strerror}: the record of what exists must be written before anything is made") from exc
+            raise _unwritable(path, exc) from exc
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        fresh = self.path.with_suffix(".new")
         try:
-            with self._open(fresh) as stream:
+            with self._open(self._fresh) as stream:
                 json.dump(content, stream, indent=1)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(fresh, self.path)
+            os.replace(self._fresh, self.path)
         except OSError as exc:
-            raise SpecError(f"{self.path}: {exc.strerror}: the record of what exists must be written before anything is made") from exc
+            raise _unwritable(self.path, exc) from exc
+
+
+def _hold(lock: IO[str], how: int) -> None:
+    try:
+        fcntl.flock(lock, how)
+    except BlockingIOError:
+        raise
+    except OSError as exc:  # a file system without locks
+        raise _unwritable(Path(lock.name), exc) from exc
+
+
+def _unwritable(path: Path, exc: OSError) -> SpecError:
+    return SpecError(f"{path}: {exc.strerror}: the record of what exists must be written before anything is made")
 
 
 def record_file(site: Site, spec_path: Path) -> RecordFile:

@@ -82,7 +82,10 @@ def _submit(arguments: argparse.Namespace) -> int:
     for line in money_lines(money):
         context.say(line)
     if arguments.up:
-        _bring_up(context)
+        from deploy.docker_engine import DockerEngine
+        from deploy.ensure import bring_up
+
+        bring_up(context, DockerEngine)
         if photos is None:  # in a bucket that was not there yet
             wanted = replace(wanted, photos=count_photos(context, None))
     submission = submit(context, wanted)
@@ -106,18 +109,6 @@ def _dry_run(context: Context, wanted: Wanted, money: Money) -> int:
         context.say(line)
     print(json.dumps({name: value for name, value in payload.items() if name != "clientToken"}, indent=1))
     return 0
-
-
-def _bring_up(context: Context) -> None:
-    from deploy.aws import ecr
-    from deploy.docker_engine import DockerEngine
-    from deploy.ensure import up
-    from deploy.push import push_to_ecr
-
-    up(context)
-    repository, tag = context.site.spec.repository, context.tag
-    if ecr.find_digest(context.aws, repository, tag) is None:
-        push_to_ecr(context.aws, DockerEngine(), repository, tag, context.say)
 
 
 def _stay(context: Context, submission: Submission, arguments: argparse.Namespace) -> Submission:

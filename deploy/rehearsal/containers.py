@@ -12,7 +12,7 @@ from deploy.rehearsal import jobs
 from deploy.rehearsal.jobs import Job, Stage, Surroundings
 from deploy.rehearsal.orders import Running
 from deploy.rehearsal.paging import page_of
-from deploy.rehearsal.protocol import RefusalError, invalid, not_rehearsed
+from deploy.rehearsal.protocol import RefusalError, invalid
 from deploy.rehearsal.registry import ACCOUNT
 from deploy.rehearsal.service import Calls, Service, log_uri
 from deploy.rehearsal.shipping import eks_prefix, ship
@@ -29,10 +29,6 @@ _STATES: Mapping[Stage, str] = {
     Stage.FAILED: "FAILED",
     Stage.CANCELLED: "CANCELLED",
 }
-_RUN_KNOWN = {
-    "virtualClusterId", "clientToken", "name", "executionRoleArn", "releaseLabel", "jobDriver", "configurationOverrides", "tags",
-    "retryPolicyConfiguration",
-}  # fmt: skip
 
 
 @dataclass
@@ -52,12 +48,12 @@ class Containers(Service):
         }
 
     def _start_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if unknown := sorted(asked.keys() - _RUN_KNOWN):
-            raise not_rehearsed(f"StartJobRun: {', '.join(unknown)}")
         if asked["virtualClusterId"] not in self.clusters:
             raise RefusalError("ResourceNotFoundException", f"Virtual cluster {asked['virtualClusterId']} does not exist")
         if not asked.get("releaseLabel", "").endswith("-latest"):
             raise invalid(f"Release label {asked.get('releaseLabel')} does not exist")
+        if "executionRoleArn" not in asked:
+            raise invalid("executionRoleArn: required")
         made = self.tokens.known("StartJobRun", asked) or self._new_run(asked)
         self.tokens.keep("StartJobRun", asked, made)
         return {
@@ -119,6 +115,8 @@ class Containers(Service):
             "executionRoleArn": asked["executionRoleArn"],
             "releaseLabel": asked["releaseLabel"],
             "jobDriver": asked["jobDriver"],
+            "configurationOverrides": asked.get("configurationOverrides"),
+            "retryPolicyConfiguration": asked.get("retryPolicyConfiguration"),
             "createdAt": _moment(job.created),
             "finishedAt": _moment(job.ended) if job.ended else None,
             "stateDetails": job.details or None,
@@ -150,7 +148,7 @@ class Containers(Service):
 def _properties(asked: Mapping[str, Any]) -> dict[str, str]:
     submit = asked.get("jobDriver", {}).get("sparkSubmitJobDriver")
     if submit is None:
-        raise not_rehearsed("a job driver other than sparkSubmitJobDriver")
+        raise invalid("jobDriver.sparkSubmitJobDriver: required")
     return properties_of(submit, asked.get("configurationOverrides", {}).get("applicationConfiguration", ()))
 
 

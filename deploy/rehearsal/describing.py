@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.rehearsal.applications import Application, amount
 from deploy.rehearsal.jobs import Job
-from deploy.rehearsal.protocol import not_rehearsed
+from deploy.rehearsal.protocol import invalid
 from deploy.rehearsal.registry import ACCOUNT
 from deploy.rehearsal.sizing import Sizing, properties_of, sizing
 
@@ -52,6 +52,8 @@ def describe_run(job: Job, found: Application, region: str, *, billed: bool) -> 
         "stateDetails": job.details or "-",
         "releaseLabel": found.settings["releaseLabel"],
         "jobDriver": asked["jobDriver"],
+        "configurationOverrides": asked.get("configurationOverrides"),
+        "retryPolicy": asked.get("retryPolicy"),
         "mode": asked.get("mode", "BATCH"),
         "attempt": job.attempt,
         "executionTimeoutMinutes": job.timeout,
@@ -80,7 +82,7 @@ def submitted_properties(asked: Mapping[str, Any]) -> dict[str, str]:
     """The Spark properties of a run, from the input of its StartJobRun."""
     submit = asked.get("jobDriver", {}).get("sparkSubmit")
     if submit is None:
-        raise not_rehearsed("a job driver other than sparkSubmit")
+        raise invalid("jobDriver.sparkSubmit: required")
     return properties_of(submit, asked.get("configurationOverrides", {}).get("applicationConfiguration", ()))
 
 

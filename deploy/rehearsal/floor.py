@@ -28,6 +28,7 @@ class Floor:
     jobs: dict[str, Job] = field(default_factory=dict)
     _running: dict[str, Running] = field(default_factory=dict)
     _delivered: dict[str, float] = field(default_factory=dict)
+    _closed: bool = False
 
     def active(self, place: str) -> list[Job]:
         """The runs of an application or virtual cluster that are not over."""
@@ -38,9 +39,9 @@ class Floor:
         return [job for job in self.active(place) if job.stage not in (Stage.SUBMITTED, Stage.QUEUED)]
 
     def tick(self) -> None:
-        """Move every run on to now."""
+        """Move every run on to now; none once the floor is closed, or its process would outlive the rehearsal."""
         for job in list(self.jobs.values()):
-            if not job.stage.final:
+            if not (job.stage.final or self._closed):
                 self._move(job)
 
     def put(self, job: Job) -> None:
@@ -50,7 +51,8 @@ class Floor:
             self._running[job.id].stop()
 
     def close(self) -> None:
-        """End every process."""
+        """End every process, and start none any more."""
+        self._closed = True
         for running in self._running.values():
             running.stop()
             running.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from deploy.run_local import LOCAL_CONF, SPARK_SUBMIT
 
 # Seconds that a cancelled job gets to put its things away.
 _GRACE = 10
+# Seconds for the engine to make, start, stop and remove a container at its slowest.
+_ENDING = 240
 # What a run in one place has no use for, or gets from the machine.
 _CLUSTER_ONLY = (
     "spark.driver.cores", "spark.driver.memory", "spark.executor.", "spark.dynamicAllocation.", "spark.emr-serverless.",
@@ -125,6 +128,7 @@ class _Container:
         self._written = {"stdout": b"", "stderr": b""}
         self._code: int | None = None
         self._container: RunningContainer | None = None
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
@@ -135,21 +139,30 @@ class _Container:
         return dict(self._written)
 
     def stop(self) -> None:
-        if self._container and self._code is None:
-            self._container.stop(_GRACE)
-        self._thread.join(_GRACE)
+        # First the mark, then the look: `_follow` does it the other way round, so one of the two sees the other.
+        self._stopped.set()
+        if self._container:
+            with contextlib.suppress(DeployError):  # it has ended meanwhile and is gone
+                self._container.stop(_GRACE)
 
     def close(self) -> None:
-        pass
+        # The container goes with the thread, and a thread that is left behind may yet start one.
+        self._thread.join(_ENDING)
 
     def _follow(self) -> None:
         try:
-            with self._engine.running(self._run) as container:
-                self._container = container
-                for out, err in container.output():
-                    self._written["stdout"] += out
-                    self._written["stderr"] += err
-                self._code = container.wait().code
+            if not self._stopped.is_set():
+                self._run_container()
         except DeployError as error:
             self._written["stderr"] += f"{error}\n".encode()
             self._code = 1
+
+    def _run_container(self) -> None:
+        with self._engine.running(self._run) as container:
+            self._container = container
+            if self._stopped.is_set():
+                return
+            for out, err in container.output():
+                self._written["stdout"] += out
+                self._written["stderr"] += err
+            self._code = container.wait().code

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from deploy.rehearsal.floor import Floor
 from deploy.rehearsal.jobs import Job, Surroundings
+from deploy.rehearsal.known import known_inputs, strangers
 from deploy.rehearsal.orders import Order, Runner, Running
 from deploy.rehearsal.protocol import Protocol, not_rehearsed
 from deploy.rehearsal.timings import Timings
@@ -38,25 +39,36 @@ class Service(ABC):
     lock: RLock = field(default_factory=RLock, init=False)
 
     def __post_init__(self) -> None:
-        self.protocol, self._calls = Protocol(self.name), self.calls()
+        self.protocol, self._calls, self._known = Protocol(self.name), self.calls(), known_inputs(self.name)
         self.floor = Floor(clock=self.clock, timings=self.timings, around=self.around, begin=self.begin, deliver=self.deliver)
 
     def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Answer a call.
 
         Raises:
-            RefusalError: as the service would, or because the rehearsal does not know the call.
+            RefusalError: as the service would, or because the rehearsal does not know the call or something in its input.
         """
         with self.lock:
             self.tick()
-            if operation not in self._calls:
-                raise not_rehearsed(operation)
+            self._check_known(operation, asked)
             return self._calls[operation](asked)
+
+    def _check_known(self, operation: str, asked: Mapping[str, Any]) -> None:
+        if operation not in self._calls:
+            raise not_rehearsed(operation)
+        shape = self.protocol.model.operation_model(operation).input_shape
+        if found := sorted(set(strangers(shape, asked, self._known[operation]))):
+            raise not_rehearsed(f"{operation}: {', '.join(found)}")
 
     def tick(self) -> None:
         """Move everything on to now."""
         with self.lock:
             self.floor.tick()
+
+    def close(self) -> None:
+        """End every run's process; a call that is still being answered comes before or after."""
+        with self.lock:
+            self.floor.close()
 
     @abstractmethod
     def calls(self) -> Calls:

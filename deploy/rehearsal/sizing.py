@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.rehearsal.protocol import invalid
+from deploy.rehearsal.protocol import invalid, not_rehearsed
 from deploy.spec import Worker
 from deploy.workers import Capacity, fitting_memory, problem, total
 
@@ -46,12 +46,11 @@ def properties_of(submit: Mapping[str, Any], configuration: Sequence[Mapping[str
     """The properties that a run gets: those of the submit parameters win over those of the configuration."""
     found: dict[str, str] = {}
     for part in configuration:
-        if part["classification"] == "spark-defaults":
-            found.update(part.get("properties", {}))
+        found.update(part.get("properties", {}))
     words = iter(shlex.split(submit.get("sparkSubmitParameters", "")))
     for word in words:
         if word != "--conf":
-            raise invalid(f"sparkSubmitParameters: {word}: the rehearsal knows --conf only")
+            raise not_rehearsed(f"sparkSubmitParameters: {word}")
         name, _, value = next(words, "").partition("=")
         found[name] = value
     return found

@@ -75,8 +75,8 @@ def rehearsal(
         eks = Containers(region=region, world=world, runner=runs, timings=timings, clock=clock, clusters=clusters)
         beyond = moto.removeprefix("http://")
         endpoint = Endpoint({emr.name: emr, eks.name: eks}, beyond, faults, port=port, before=mirror.before, after=mirror.after)
-        stack.callback(emr.floor.close)
-        stack.callback(eks.floor.close)
+        stack.callback(emr.close)
+        stack.callback(eks.close)
         url = stack.enter_context(endpoint.serving())
         yield Rehearsal(
             url=url,

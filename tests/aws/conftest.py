@@ -150,7 +150,9 @@ def there(stage: Rehearsal) -> dict[str, Any]:
         "roles": [found["RoleName"] for found in roles.list_roles()["Roles"]],
         "buckets": [found["Name"] for found in buckets.list_buckets()["Buckets"]],
         "applications": [found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"],
-        "runs": [job.id for job in stage.serverless.floor.jobs.values() if not job.stage.final],
+        "runs": [
+            job.id for floor in (stage.serverless.floor, stage.containers.floor) for job in floor.jobs.values() if not job.stage.final
+        ],
     }
 
 

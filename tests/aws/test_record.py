@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 from dataclasses import replace
@@ -90,3 +91,36 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_made(tmp
     (tmp_path / ".orchard").write_text("a file")
     with pytest.raises(SpecError, match="must be written before anything is made"):
         RecordFile(tmp_path / ".orchard" / "r.json").change(lambda known: known)
+
+
+def test_what_a_kill_left_half_written_goes_with_the_record(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / ".orchard" / "r.json")
+    with file.acting():
+        file.change(lambda known: known.with_made("role", "r"))
+        (tmp_path / ".orchard" / "r.new").write_text("{")
+        file.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_cannot_be_read_or_removed_is_one_line(tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "r.json")
+    file.path.mkdir()
+    with pytest.raises(SpecError, match=r"r\.json: Is a directory: the record of what exists cannot be read"):
+        file.read()
+    with pytest.raises(SpecError, match=r"r\.json: Is a directory: remove it yourself"):
+        file.delete()
+
+
+def test_a_full_disk_is_an_error_before_anything_is_made_and_keeps_the_record_whole(small_disk: Path) -> None:
+    file = RecordFile(small_disk / ".orchard" / "r.json")
+    file.change(lambda known: known.with_made("role", "r"))
+    fill(small_disk)
+    with pytest.raises(SpecError, match=r"r\.json: No space left on device: the record of what exists must be written"):
+        file.change(lambda known: known.with_made("bucket", "b" * 8192))
+    assert file.read().made == {"role": "r"}
+
+
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), open(disk / "rest", "wb", buffering=0) as rest:
+        while True:
+            rest.write(bytes(65536))

@@ -1,0 +1,82 @@
+"""The process killed at every single step of changing a running application: it is found, changed once, and stays the only one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.context import Context
+from deploy.ensure import down, up
+from deploy.rehearsal.stage import Rehearsal
+from deploy.status import status_facts
+from deploy.submit import Wanted, submit
+from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, Theatre, context_of, everything, there
+from tests.aws.mortal import KilledError, Steps, mortal
+
+Act = Callable[[Context], object]
+SMALL = {"cpu": "8vCPU", "memory": "32GB", "disk": "40GB"}
+
+
+def submit_one(context: Context) -> str | None:
+    return submit(context, Wanted(photos=1)).run
+
+
+@pytest.fixture
+def slow(theatre: Theatre) -> Rehearsal:
+    """A rehearsal in which the next call meets an application that is still stopping."""
+    return theatre.open(LONG_JOB, timings=replace(QUICK, stopping=0.2))
+
+
+def running_other(context: Context, stage: Rehearsal) -> str:
+    """Everything is there, and the application has started; somebody has made its capacity smaller. Returns its id."""
+    up(context)
+    up(context)
+    (found,) = [each for each in stage.serverless.applications.values() if each.state != "TERMINATED"]
+    changed = replace(found, settings={**found.settings, "maximumCapacity": SMALL})
+    stage.serverless.applications[found.id] = changed.to("STARTED", stage.serverless.clock())
+    return found.id
+
+
+def killed(act: Act, context: Context, at: int, *, after: bool) -> bool:
+    """Whether there was such a step to be killed at."""
+    try:
+        act(mortal(context, Steps(at, after=after)))
+    except KilledError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
+@pytest.mark.parametrize(("act", "least"), [(up, 2), (submit_one, 5)], ids=["up", "submit"])
+def test_killed_at_any_step_of_a_change_the_next_call_completes_it(slow: Rehearsal, tree: Path, act: Act, least: int, after: bool) -> None:
+    context, at = context_of(tree), 1
+    application = running_other(context, slow)
+    while killed(act, context, at, after=after):
+        made = act(context)
+        assert there(slow) == {**everything(slow), "runs": [made] if act is submit_one else []}, f"killed at step {at}"
+        assert slow.serverless.applications[application].settings["maximumCapacity"] == {"cpu": "12vCPU", "memory": "48GB", "disk": "60GB"}
+        assert context.record.read().made["application"] == application
+        assert up(context).actions == []
+        assert down(context, force=True, with_data=True) == []
+        application, at = running_other(context, slow), at + 1
+    assert at > least
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
+def test_killed_at_any_step_of_a_change_status_tells_and_down_deletes(slow: Rehearsal, tree: Path, after: bool) -> None:
+    context, at = context_of(tree), 1
+    application = running_other(context, slow)
+    while killed(submit_one, context, at, after=after):
+        facts = status_facts(context)
+        (told,) = [thing for thing in facts["things"] if thing["kind"] == "application"]
+        assert (told["name"], told["state"].partition(", ")[2]) == (application, "made by orchard-deploy")
+        unchanged = slow.serverless.applications[application].settings["maximumCapacity"] == SMALL
+        assert [line for line in facts["to_do"] if "maximumCapacity" in line] != [] if unchanged else facts["to_do"] == []
+        assert {run["id"] for run in facts["runs"] if run["id"]} == set(there(slow)["runs"])
+        assert down(context, force=True, with_data=True) == []
+        assert there(slow) == NOTHING, f"killed at step {at}"
+        application, at = running_other(context, slow), at + 1
+    assert at > 5
