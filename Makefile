@@ -58,8 +58,8 @@ classes:
 	mv image/classes.list.new image/classes.list
 
 # Two builds from nothing on the stand-in base give the same image: half an hour, as root on Debian 12, with no other engine running.
-reproducible:
-	tests/container/reproducible.sh
+reproducible: .venv/dev
+	PYTHON=$(CURDIR)/$(BIN)/python tests/container/reproducible.sh
 
 clean:
 	rm -rf .venv out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
