@@ -23,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     parsed.extra = extra
     try:
-        return int(parsed.command(parsed))
+        code = int(parsed.command(parsed))
+        sys.stdout.flush()  # here, where a closed pipe is met as below, and not on the way out
+        return code
     except (DeployError, OrchardError) as error:
         # What is printed may end up in a log that others read.
         print(f"orchard-deploy: error: {mask_accounts(str(error))}", file=sys.stderr)

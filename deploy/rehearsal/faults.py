@@ -24,12 +24,29 @@ class Faults:
 
     log: list[tuple[str, str]] = field(default_factory=list)
     _planned: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _everywhere: list[str] = field(default_factory=list)
+    _numbered: dict[int, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def plan(self, service: str, operation: str, kind: str, times: int = 1) -> None:
         """Let the next `times` calls of an operation go wrong."""
         with self._lock:
             self._planned.setdefault((service, operation), []).extend([kind] * times)
+
+    def plan_everywhere(self, kind: str) -> None:
+        """Let the next call of every operation go wrong."""
+        with self._lock:
+            self._planned, self._everywhere = {}, [kind]
+
+    def plan_call(self, number: int, kind: str) -> None:
+        """Let the `number`-th call from now on go wrong, whatever it is."""
+        with self._lock:
+            self._numbered[len(self.log) + number] = kind
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._planned, self._everywhere, self._numbered = {}, [], {}
 
     def meet(self, service: str, operation: str) -> None:
         """Note a call, and let it go wrong if that was planned.
@@ -39,8 +56,8 @@ class Faults:
         """
         with self._lock:
             self.log.append((service, operation))
-            planned = self._planned.get((service, operation))
-            kind = planned.pop(0) if planned else None
+            planned = self._planned.setdefault((service, operation), list(self._everywhere))
+            kind = planned.pop(0) if planned else self._numbered.pop(len(self.log), None)
         if kind:
             code, status, message = KINDS[kind]
             raise RefusalError(code, message, status)

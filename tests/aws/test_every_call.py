@@ -1,0 +1,110 @@
+"""Each call of each command going wrong: one line on the way out, and where AWS says that a call may be made again, not even that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.__main__ import main
+from deploy.aws import s3
+from deploy.rehearsal.stage import Rehearsal
+from tests.aws.conftest import ROOT, context_of
+
+Run = Callable[..., tuple[int, str]]
+NOTHING, MADE, RAN = "nothing", "everything is made", "a run has ended"
+# Of each command, what there is before it, and the calls that it makes at least.
+COMMANDS = {
+    ("plan",): (RAN, 8),
+    ("up",): (NOTHING, 10),
+    ("submit", "--photos", "1"): (MADE, 8),
+    ("status",): (RAN, 8),
+    ("logs",): (RAN, 3),
+    ("cost", "--photos", "1"): (RAN, 2),
+    ("cancel",): (RAN, 3),
+    ("down", "--force", "--with-data"): (MADE, 12),
+}
+
+
+@pytest.fixture
+def run(tree: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in the tree: exit code and standard error."""
+
+    def run(name: str, *words: str) -> tuple[int, str]:
+        code = main([name, "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def make_ready(run: Run, tree: Path, there: str) -> None:
+    """Bring about what there is to be."""
+    assert run("down", "--force", "--with-data")[0] == 0
+    if there != NOTHING:
+        assert [run("up")[0] for _ in range(2)] == [0, 0]
+    if there == RAN:
+        context = context_of(tree)
+        s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
+        assert run("submit", "--wait")[0] == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_call_that_is_denied_ends_a_command_in_one_line(stage: Rehearsal, tree: Path, run: Run, command: tuple[str, ...]) -> None:
+    there, least = COMMANDS[command]
+    calls = number = failed = 0
+    while number <= calls:
+        if number == 0 or command[0] in ("up", "down"):
+            make_ready(run, tree, there)
+        number += 1
+        before = len(stage.faults.log)
+        stage.faults.plan_call(number, "denied")
+        code, err = run(*command)
+        calls = len(stage.faults.log) - before
+        stage.faults.clear()
+        errors = [line for line in err.splitlines() if line.startswith("orchard-deploy: error: ")]
+        assert (len(errors), "Traceback" in err) == (code, False), err
+        assert all("not allowed" in line or "you may not" in line for line in errors), err
+        assert "123456789012" not in err
+        failed += code
+    assert failed >= least
+
+
+@pytest.mark.parametrize("kind", ["throttle", "5xx"])
+def test_what_may_be_called_again_is_not_even_seen(stage: Rehearsal, tree: Path, run: Run, kind: str) -> None:
+    make_ready(run, tree, RAN)
+    assert run("down", "--force", "--with-data")[0] == 0
+    stage.faults.plan_everywhere(kind)
+    make_ready(run, tree, RAN)
+    for command in (("plan",), ("status",), ("logs",), ("cost", "--photos", "1"), ("down", "--force", "--with-data")):
+        code, err = run(*command)
+        assert code == 0, err
+        assert "error" not in err
+    assert len({call for call in stage.faults.log if stage.faults.log.count(call) > 1}) > 20
+
+
+def deploy(*words: str, stdout: int, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy", *words]
+    settings = {"PYTHONUNBUFFERED": "", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", **environ}
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_an_endpoint_that_is_none_is_one_line() -> None:
+    done = deploy("plan", stdout=subprocess.DEVNULL, AWS_ENDPOINT_URL="nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith("orchard-deploy: error: AWS settings: Invalid endpoint: nonsense: check AWS_ENDPOINT_URL")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("tag",), ("tag", "--explain"), ("plan", "--offline", "--json")], ids=" ".join)
+def test_whoever_reads_no_further_gets_no_error(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = deploy(*words, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
