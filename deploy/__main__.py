@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from app import __version__
 from app.errors import OrchardError
@@ -18,24 +20,42 @@ from deploy.spec import SPEC_FILE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted; of `run-local`, the job's own."""
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            print(end="", flush=True)  # here, since at the interpreter's end nothing could be said of an error
+    except BrokenPipeError:  # as in `… | head`: nobody reads on, nor would they an error
+        return _give_up(sys.stdout, sys.stderr)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the output"
+        print(f"orchard-deploy: error: {place}: {error.strerror}: make room, then call again", file=sys.stderr)
+        return _give_up(sys.stdout)
+
+
+def _run(argv: list[str]) -> int:
     parser = _parser()
-    arguments, extra = _split(sys.argv[1:] if argv is None else list(argv))
+    arguments, extra = _split(argv)
     parsed = parser.parse_args(arguments)
     parsed.extra = extra
     try:
-        code = int(parsed.command(parsed))
-        sys.stdout.flush()  # here, where a closed pipe is met as below, and not on the way out
-        return code
+        return int(parsed.command(parsed))
     except (DeployError, OrchardError) as error:
         # What is printed may end up in a log that others read.
         print(f"orchard-deploy: error: {mask_accounts(str(error))}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # as in `… | head`: nobody reads on, nor would they an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         print("orchard-deploy: interrupted", file=sys.stderr)
         return 130
+
+
+def _give_up(*streams: TextIO) -> int:
+    """Lead what is left in these streams nowhere."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return 1
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:

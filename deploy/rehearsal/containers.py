@@ -139,7 +139,7 @@ class Containers(Service):
     def deliver(self, job: Job, running: Running) -> None:
         """Write a run's logs to S3."""
         if uri := log_uri(job):
-            ship(job, eks_prefix(uri, job), running.output(), self.world.write)
+            ship(job, eks_prefix(uri, job), running.output(), self.world.write_log)
 
     def _arn(self, cluster: str, run: str) -> str:
         return f"arn:aws:emr-containers:{self.region}:{ACCOUNT}:/virtualclusters/{cluster}/jobruns/{run}"

@@ -225,7 +225,7 @@ class Serverless(Service):
     def deliver(self, job: Job, running: Running) -> None:
         """Write a run's logs to S3."""
         if uri := log_uri(job):
-            ship(job, serverless_prefix(uri, job), running.output(), self.world.write, full=self.full)
+            ship(job, serverless_prefix(uri, job), running.output(), self.world.write_log, full=self.full)
 
 
 def _resolves_early(release: str) -> bool:

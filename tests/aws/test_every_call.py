@@ -99,7 +99,7 @@ def test_an_endpoint_that_is_none_is_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [("tag",), ("tag", "--explain"), ("plan", "--offline", "--json")], ids=" ".join)
+@pytest.mark.parametrize("words", [("tag",), ("tag", "--explain"), ("plan", "--offline", "--json"), ("plan", "--help")], ids=" ".join)
 def test_whoever_reads_no_further_gets_no_error(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -108,3 +108,10 @@ def test_whoever_reads_no_further_gets_no_error(words: tuple[str, ...]) -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = deploy("tag", "--explain", stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "orchard-deploy: error: the output: No space left on device: make room, then call again\n"

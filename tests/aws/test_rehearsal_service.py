@@ -244,3 +244,9 @@ def test_a_full_log_is_moved_away(theatre: Theatre, site: Site) -> None:
         if "stdout" in key
     }
     assert sizes == {"archived/stdout_1.gz": 100, "archived/stdout_2.gz": 100, "stdout.gz": 50}
+
+
+def test_logs_whose_bucket_is_gone_are_lost_and_nothing_else(stage: Rehearsal) -> None:
+    stage.world.write_log("s3://gone/logs/stdout.gz", b"x")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        stage.world.write("s3://gone/photos/1.jpg", b"x")
