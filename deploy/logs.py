@@ -137,8 +137,8 @@ class Follower:
             return b""
         text = unpack(content)
         if file.index is not None:
-            # This one was the growing one before: what was shown of that is not shown again.
-            fresh, seen.offset = text[seen.offset :], 0
+            # This one was the growing one before: what was shown of that is not shown again. What grows now is another, whatever is in it.
+            fresh, seen.offset, seen.etag = text[seen.offset :], 0, ""
             seen.archived.add(file.index)
             return fresh
         fresh = text[seen.offset :] if len(text) >= seen.offset else text

@@ -126,6 +126,15 @@ def test_nothing_is_read_that_has_not_changed() -> None:
     assert [key.rpartition("/")[2] for key in reads] == ["stdout.gz", "stdout_1.gz", "stdout.gz"]
 
 
+def test_a_growing_file_that_holds_what_an_earlier_one_held_is_shown() -> None:
+    store, prefix = Store(), serverless_prefix("logs", JOB)
+    follower = Follower(SERVERLESS, "logs/applications/00f1/jobs/00r1", store.listing, store.objects.get, Choice())
+    ship(JOB, prefix, {"stdout": b"a\n"}, store.objects.__setitem__, full=4)
+    assert [line for _, line in follower.new_lines()] == ["a"]
+    ship(JOB, prefix, {"stdout": b"a\nb\na\n"}, store.objects.__setitem__, full=4)
+    assert [line for _, line in follower.new_lines()] == ["b", "a"]
+
+
 def test_a_new_attempt_is_followed_where_every_attempt_is() -> None:
     store, job = Store(), replace(JOB, attempts=2)
     follower = Follower(SERVERLESS, "logs/applications/00f1/jobs/00r1", store.listing, store.objects.get, Choice(every_attempt=True))
