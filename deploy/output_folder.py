@@ -17,7 +17,9 @@ Ids = tuple[int, int]
 ROOT: Ids = (0, 0)
 NOBODY: Ids = (65534, 65534)
 # What tells an output of Orchard, finished or not, from a folder that is someone's.
-_SIGNS = ("report.json", ".partial", ".complete")
+_SIGNS = ("report.json", ".partial", ".complete", ".replaced")
+# All that a run leaves which was killed before it wrote anything.
+_LOCK = ".lock"
 
 
 def give(folder: Path, ids: Ids) -> None:
@@ -87,6 +89,6 @@ def _check(folder: Path, output: str, access: Callable[[Path, int], bool]) -> No
 
 
 def _check_content(folder: Path, output: str) -> None:
-    names = {entry.name for entry in folder.iterdir()}
+    names = {entry.name for entry in folder.iterdir()} - {_LOCK}
     if names and not names.intersection(_SIGNS):
         raise SpecError(f"--output {output}: holds files, but no output of Orchard: choose an empty or a new folder")

@@ -45,8 +45,8 @@ def test_what_is_lent_is_given_back_whatever_happens(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("sign", ["report.json", ".partial", ".complete"])
-def test_an_earlier_output_is_lent(tmp_path: Path, sign: str) -> None:
+@pytest.mark.parametrize("sign", ["report.json", ".partial", ".complete", ".replaced", ".lock"])
+def test_an_earlier_output_is_lent_whatever_a_kill_left_of_it(tmp_path: Path, sign: str) -> None:
     (tmp_path / sign).touch()
     lending = Lending()
     with output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending):
@@ -56,6 +56,7 @@ def test_an_earlier_output_is_lent(tmp_path: Path, sign: str) -> None:
 
 def test_a_folder_of_other_files_is_not_lent(tmp_path: Path) -> None:
     (tmp_path / "passwd").touch()
+    (tmp_path / ".lock").touch()
     lending = Lending()
     with pytest.raises(SpecError, match="no output of Orchard"), output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending):
         raise AssertionError("it was opened")
