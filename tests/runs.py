@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Output:
     def matrix(self, table: str, column: str) -> np.ndarray:
         """One vector column as float64 (n, width), in order of path."""
         return np.array([row[column] for row in self.rows(table)], np.float64)
+
+
+def identities(files: Iterable[Path]) -> set[tuple[int, int]]:
+    """What tells each file from any other: its inode, and when it was written, since a deleted file's inode is given to the next."""
+    return {(status.st_ino, status.st_mtime_ns) for status in map(os.stat, files)}
 
 
 def run_in(spark: SparkSession, **options: Any) -> Output:

@@ -16,7 +16,7 @@ from app.features import TaskReport
 from app.steps import check_landed
 from app.stores import Stored
 from app.weights import BakedWeights
-from tests.runs import Output, orchard, run_in
+from tests.runs import Output, identities, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
 # 24 good photos and 2 bad ones in partitions of 3: chunks of 6, 6, 6, 6 and 2.
@@ -33,12 +33,12 @@ def photos(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def cut_off(spark: SparkSession, photos: Path, output: Path, **more: Any) -> set[int]:
-    """A run that fails in its last chunk, the one with the bad photos; the inodes of the feature files that it leaves."""
+def cut_off(spark: SparkSession, photos: Path, output: Path, **more: Any) -> set[tuple[int, int]]:
+    """A run that fails in its last chunk, the one with the bad photos; the feature files that it leaves."""
     with pytest.raises(InputError, match="2 of 26 photos rejected, more than --max-rejected 0") as failure:
         run_in(spark, input=photos, output=output, max_rejected=0.0, **{**CUT, **more})
     assert failure.value.__notes__ == ["5 of 5 chunks are kept: continue with --resume"]
-    return {path.stat().st_ino for path in output.glob(".partial/chunks/*/*.parquet")}
+    return identities(output.glob(".partial/chunks/*/*.parquet"))
 
 
 def test_a_resumed_run_is_an_unbroken_one_to_the_bit(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_resumed_run_is_an_unbroken_one_to_the_bit(spark: SparkSession, photos
     for table in ("features", "components", "manifest", "rejected"):
         assert resumed.table(table).equals(unbroken.table(table))
     assert resumed.table("manifest").column("chunk").to_pylist() == [0] * 6 + [1] * 6 + [2] * 6 + [3] * 6 + [4] * 2
-    assert len(left & {path.stat().st_ino for path in (tmp_path / "out" / "features").glob("*.parquet")}) == 4  # those of chunks 0 and 2
+    assert len(left & identities((tmp_path / "out" / "features").glob("*.parquet"))) == 4  # those of chunks 0 and 2
     assert resumed.report["chunks"] == {"total": 5, "resumed": 3}
     for fact in ("counts", "partitions", "pca", "rejected_by_reason"):
         assert resumed.report[fact] == unbroken.report[fact]

@@ -18,7 +18,7 @@ from pyspark.sql.functions import col
 
 from app.errors import InputError, UsageError
 from app.sample import draw_samples
-from tests.runs import Output, orchard, run_in
+from tests.runs import Output, identities, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
 TOLERANCE = 1e-5
@@ -65,8 +65,8 @@ def extend(spark: SparkSession, place: Path, **more: Any) -> Output:
     return run_in(spark, **{"input": place / "in", "output": place / "out", "since_last": True, **more})
 
 
-def inodes(output: Output, table: str) -> set[int]:
-    return {path.stat().st_ino for path in (output.folder / table).glob("*.parquet")}
+def files_of(output: Output, table: str) -> set[tuple[int, int]]:
+    return identities((output.folder / table).glob("*.parquet"))
 
 
 def vectors(output: Output, table: str, column: str) -> dict[str, list[float]]:
@@ -77,7 +77,8 @@ def vectors(output: Output, table: str, column: str) -> dict[str, list[float]]:
 
 def test_only_new_photos_are_featurized(spark: SparkSession, place: Path) -> None:
     before = Output(place / "out")
-    report, listing, files = before.report, before.table("manifest"), {table: inodes(before, table) for table in ("features", "components")}
+    report, listing = before.report, before.table("manifest")
+    files = {table: files_of(before, table) for table in ("features", "components")}
     old = {table: vectors(before, table, table) for table in files}
     model = {path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()}
     added = deliver(place, 3)
@@ -92,7 +93,7 @@ def test_only_new_photos_are_featurized(spark: SparkSession, place: Path) -> Non
     assert after.report["partitions"] == [*report["partitions"], [6, 1], [7, 1], [8, 1], [9, 1]]
     for table in files:
         new = vectors(after, table, table)
-        assert files[table] < inodes(after, table)  # the very files
+        assert files[table] < files_of(after, table)  # the very files
         assert {path: new[path] for path in old[table]} == old[table]
         assert sorted(set(new) - set(old[table])) == added
     assert {path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()} == model
@@ -122,7 +123,7 @@ def test_a_delivery_after_a_delivery_and_refitting_are_as_one_run(spark: SparkSe
 
 def test_a_changed_photo_replaces_its_rows_and_a_removed_one_stays(spark: SparkSession, place: Path) -> None:
     before = Output(place / "out")
-    created, files, old = before.report["created"], inodes(before, "features"), vectors(before, "features", "features")
+    created, files, old = before.report["created"], files_of(before, "features"), vectors(before, "features", "features")
     changed, broken, mended, gone = "Zucchini/0.jpg", "Zucchini/1.jpg", "Zucchini/5.jpg", sorted(old)[0]
     (place / "in" / changed).write_bytes(photo(place / "more", 17))
     (place / "in" / broken).write_bytes(b"junk now")
@@ -139,7 +140,7 @@ def test_a_changed_photo_replaces_its_rows_and_a_removed_one_stays(spark: SparkS
     assert [(row["path"], row["reason"]) for row in after.rows("rejected")] == [(broken, "not_an_image")]
     assert after.report["counts"] == {"listed": 18, "featurized": 17, "rejected": 1}
     assert sum(photos for _, photos in after.report["partitions"]) == 18
-    assert len(files & inodes(after, "features")) == 5  # all but the one that has the changed photos' rows
+    assert len(files & files_of(after, "features")) == 5  # all but the one that has the changed photos' rows
     assert len(after.rows("manifest")) == 18
 
 
