@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from app import objects
 from app.errors import InputError, PhotoError
-from app.sources import PHOTO_SUFFIXES, Photo, ignore, refuse_if_changed, refuse_if_too_large
+from app.sources import Photo, ignore, is_photo, refuse_if_changed, refuse_if_too_large
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -80,7 +80,7 @@ class BucketSource:
 
     def _photo(self, item: Any) -> Photo | None:
         path = item["path"]
-        if not path.lower().endswith(PHOTO_SUFFIXES) or path.startswith(".") or "/." in path:
+        if not is_photo(path):
             return None
         folder = path.rpartition("/")[0] or self.uri.rstrip("/")
         return Photo(path, sys.intern(folder.rpartition("/")[2]), item["size"], _microseconds(item))

@@ -50,6 +50,11 @@ class Rejection:
     detail: str
 
 
+def is_photo(path: str) -> bool:
+    """Whether a path relative to the input names a photo: by its end, and with no hidden name in it."""
+    return path.lower().endswith(PHOTO_SUFFIXES) and not path.startswith(".") and "/." not in path
+
+
 def ignore() -> None:
     """Nothing."""
 

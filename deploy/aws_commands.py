@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from deploy.site import Site, offline_account
 from deploy.tag import image_tag, ingredients
 from deploy.targets import EKS, TARGETS
 from deploy.terminal import say
+from deploy.work import taken
 from deploy.workers import capacity, check_workers
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         context = connect(arguments)
         site, recorded = context.site, dict(context.record.read().made)
         seen = observe(context.aws, site, context.tag, context.target)
-        photos = count_photos(context, arguments.photos) if _may_be_listed(site, seen) else arguments.photos
+        photos = count_photos(context, arguments.photos, ()) if _may_be_listed(site, seen) else arguments.photos
     target, tag = TARGETS[arguments.target], image_tag(site.spec.release_label, ingredients(arguments.tree, site.spec))
     actions = plan_up(site, seen, tag=tag, recorded=recorded, new_token=lambda: "", target=target)
     money = money_of(site, target, arguments, photos)
@@ -91,15 +93,19 @@ def _offline_site(arguments: argparse.Namespace) -> Site:
     )
 
 
-def count_photos(context: Context, asked: int | None) -> int | None:
-    """Photos in the input: as asked, else counted; None where there is no input yet."""
+def count_photos(context: Context, asked: int | None, extra: Sequence[str]) -> int | None:
+    """Photos that a run takes: as asked, else counted in the input; None where there is no input yet.
+
+    Args:
+        extra: arguments of the job behind those of the specification.
+    """
     from deploy.aws import s3
     from deploy.errors import AwsError, DeniedError
 
     if asked is not None:
         return asked
     try:
-        return s3.count_photos(context.aws, context.site.input)
+        return taken(s3.labels(context.aws, context.site.input), context.site.spec.job(*extra))
     except DeniedError as error:
         raise DeniedError(f"input {context.site.input}: {error}") from error
     except AwsError as error:

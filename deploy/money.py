@@ -47,7 +47,7 @@ class Money:
 
 def add_money(parser: argparse.ArgumentParser) -> None:
     """Give a command the flags about money."""
-    parser.add_argument("--photos", type=int, metavar="N", help="photos to estimate for (default: those in the input)")
+    parser.add_argument("--photos", type=int, metavar="N", help="photos to estimate for (default: those that the run takes of the input)")
     add_prices(parser)
     parser.add_argument("--rates", type=Path, default=RATES_FILE, metavar="FILE", help="measured rates to use instead of Orchard's own")
 

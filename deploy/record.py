@@ -33,7 +33,7 @@ class Submission:
         run, place: the run's id and what it belongs to; no id until the service gave one.
         digest: of the image, as the repository had it at submission.
         ran: of the image, by the service's own description of the run.
-        photos: in the input at submission, if they were counted.
+        photos: that the run took of the input at submission, if they were counted.
         submitted: seconds since 1970.
     """
 

@@ -71,7 +71,7 @@ def _submit(arguments: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
     context = connect(arguments)
     job_arguments(context.site, arguments.extra)
-    photos = count_photos(context, arguments.photos)
+    photos = count_photos(context, arguments.photos, arguments.extra)
     money = money_of(context.site, context.target, arguments, photos)
     check(money, arguments.budget)
     if context.target is EKS and arguments.budget is not None and (not arguments.wait or arguments.detach):
@@ -87,7 +87,7 @@ def _submit(arguments: argparse.Namespace) -> int:
 
         bring_up(context, DockerEngine)
         if photos is None:  # in a bucket that was not there yet
-            wanted = replace(wanted, photos=count_photos(context, None))
+            wanted = replace(wanted, photos=count_photos(context, None, arguments.extra))
     submission = submit(context, wanted)
     context.say(f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} ({submission.digest})")
     if arguments.wait:
@@ -216,7 +216,7 @@ def _per_1000_photos(facts: dict[str, Any]) -> str:
     figure = f"{facts['per_1000_photos']:.4f} {facts['currency']} per 1,000 photos"
     if facts["photos_exact"]:
         return f"{figure} ({facts['photos']:,} photos featurized)"
-    reason = "the input has so many" if facts["photos_from"] == "input" else "a part was rejected or done before"
+    reason = "it took so many of the input" if facts["photos_from"] == "input" else "a part was rejected or done before"
     return f"at least {figure} (at most {facts['photos']:,} photos featurized: {reason})"
 
 

@@ -1,12 +1,14 @@
-"""How many photos a run's bill is for: those that its own report counts, else those that it cannot have been more than. Pure."""
+"""How many photos a run takes, and how many its bill is for: those that its own report counts, else those that it took at most. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.options import JobOptions
 from deploy.observed import Run
 
 # Seconds that S3's times, which are whole seconds, and the driver's own clock may be off from the service's.
@@ -27,6 +29,12 @@ class Work:
     source: str
 
 
+def taken(labels: Iterable[str], job: JobOptions) -> int:
+    """Photos that a job takes of those with these labels, as `app.manifest.arrange` does: so many of each of the first varieties."""
+    photos = Counter(labels)
+    return sum(min(photos[label], job.per_variety or photos[label]) for label in sorted(photos)[: job.varieties])
+
+
 def work_of(run: Run, *, asked: int | None, report: Mapping[str, Any] | None, written: float, listed: int | None) -> Work | None:
     """What a run did, by whatever knows it best; None where nothing does.
 
@@ -34,7 +42,7 @@ def work_of(run: Run, *, asked: int | None, report: Mapping[str, Any] | None, wr
         asked: by a person.
         report: that lies in the output, whichever run's it is.
         written: when that was, in seconds since 1970.
-        listed: photos in the input at submission.
+        listed: photos that it took of the input at submission.
     """
     if asked is not None:
         return Work(photos=asked, exact=True, source="flag")

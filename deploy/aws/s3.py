@@ -6,12 +6,11 @@ import posixpath
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from app.sources import is_photo
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
 from deploy.observed import Access, Bucket, Reach
 from deploy.site import S3Place
-
-_PHOTOS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def find_bucket(aws: Aws, name: str) -> Bucket | None:
@@ -67,9 +66,12 @@ def keys(aws: Aws, place: S3Place) -> Iterator[tuple[str, str]]:
         yield found["Key"], found["ETag"]
 
 
-def count_photos(aws: Aws, place: S3Place) -> int:
-    """Photos below a place, by their names."""
-    return sum(1 for key, _ in keys(aws, place) if key.lower().endswith(_PHOTOS) and not posixpath.basename(key).startswith("."))
+def labels(aws: Aws, place: S3Place) -> Iterator[str]:
+    """The label of each photo below a place, as the job gives it: the name of the folder that it lies in."""
+    start = len(f"{place.prefix}/") if place.prefix else 0
+    for key, _ in keys(aws, place):
+        if is_photo(key[start:]):
+            yield posixpath.basename(posixpath.dirname(key)) or place.bucket
 
 
 @dataclass(frozen=True)

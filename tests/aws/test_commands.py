@@ -91,6 +91,17 @@ def test_the_plan_as_json_holds_the_very_inputs(command: Command, stage: Rehears
     assert facts["actions"][0]["operation"] == "create_repository"
 
 
+def test_the_estimate_is_for_the_photos_that_the_run_takes(command: Command, stage: Rehearsal, tree: Path) -> None:
+    command("up")
+    place = (context := context_of(tree)).site.input
+    for variety in ("Apple", "Banana", "Cherry"):
+        for number in range(3):
+            s3.write(context.aws, place.bucket, f"{place.prefix}/{variety}/{number}.jpg", b"x")
+    assert "for 9 photos" in command("plan")[1]
+    _, _, err = command("submit", "--dry-run", job=("--varieties", "2", "--per-variety", "2"))
+    assert "for 4 photos" in err
+
+
 def test_an_offline_plan_needs_no_aws_at_all(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     code, out, err = command("plan", "--offline", "--region", "us-east-1")

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.buckets import BucketSource
+from app.manifest import arrange
+from app.options import JobOptions
+from app.sources import Photo
 from deploy.__main__ import main
 from deploy.aws import s3
 from deploy.bill import bill_facts
@@ -19,7 +25,7 @@ from deploy.observed import Run
 from deploy.rehearsal.stage import Rehearsal
 from deploy.submit import Wanted, submit
 from deploy.watch import Watch, watch
-from deploy.work import Work, work_of
+from deploy.work import Work, taken, work_of
 from tests.aws.conftest import REGION, Theatre, context_of
 
 START, END = 1_800_000_000.0, 1_800_000_600.0
@@ -84,6 +90,30 @@ def test_a_persons_word_comes_first_and_without_any_there_is_none() -> None:
     assert work_of(RUN, asked=None, report=None, written=0.0, listed=None) is None
 
 
+@given(
+    labels=st.lists(st.sampled_from(["Apple", "Avocado", "Banana", "banana"])),
+    varieties=st.none() | st.integers(1, 5),
+    per_variety=st.none() | st.integers(1, 5),
+)
+def test_as_many_photos_are_expected_as_the_job_takes(labels: list[str], varieties: int | None, per_variety: int | None) -> None:
+    listed = [Photo(f"{label}/{number}.jpg", label, 1, 1) for number, label in enumerate(labels)]
+    job = JobOptions(input="in", output="out", varieties=varieties, per_variety=per_variety)
+    assert taken(labels, job) == len(arrange(listed, varieties=varieties, per_variety=per_variety))
+
+
+def test_photos_are_counted_as_the_job_lists_them(tree: Path, stage: Rehearsal) -> None:
+    context = context_of(tree)
+    up(context)
+    place = context.site.input
+    for path in ("Apple/1.jpg", "Apple/2.JPG", "b/Apple/3.png", "Fig/.4.jpg", ".b/Fig/5.jpg", "Fig/6.txt", "Fig/7.jpg/", "8.webp"):
+        s3.write(context.aws, place.bucket, f"{place.prefix}/{path}", b"" if path.endswith("/") else b"x")
+    s3.write(context.aws, place.bucket, f"{place.prefix} of others/Apple/9.jpg", b"x")
+    listed = [photo.label for photo in BucketSource(str(place)).photos()]
+    assert sorted(s3.labels(context.aws, place)) == sorted(listed) == ["Apple", "Apple", "Apple", "photos"]
+    everywhere = replace(place, prefix="")
+    assert sorted(s3.labels(context.aws, everywhere)) == sorted(photo.label for photo in BucketSource(f"s3://{place.bucket}").photos())
+
+
 # What the real job leaves behind, with figures of its own.
 JOB = """
 import boto3, datetime, json, os
@@ -112,7 +142,7 @@ def test_a_bill_is_divided_by_what_the_run_says_it_did(theatre: Theatre, tree: P
     stage.serverless.floor.put(earlier)  # as if another run had written the report since
     assert main(words) == 0
     assert "at least" in (out := capsys.readouterr().out)
-    assert "(at most 50 photos featurized: the input has so many)" in out
+    assert "(at most 50 photos featurized: it took so many of the input)" in out
     assert main([*words, "--photos", "19"]) == 0
     assert "(19 photos featurized)" in capsys.readouterr().out
 
