@@ -29,14 +29,19 @@ def find_bucket(aws: Aws, name: str) -> Bucket | None:
 
 
 def reach(aws: Aws, name: str) -> Reach:
-    """Whether a bucket is there for us, and where."""
+    """Whether a bucket is there for us, and where.
+
+    Raises:
+        CredentialsError: they have expired, which S3's answer, one without text, does not tell from a closed bucket.
+    """
     try:
         answer = aws.call("s3", "head_bucket", {"Bucket": name})
-    except DeniedError:
-        return Reach(access=Access.DENIED)
     except AwsError as error:
         if error.code in ("404", "NoSuchBucket"):
             return Reach(access=Access.MISSING)
+        aws.check_credentials()
+        if isinstance(error, DeniedError):
+            return Reach(access=Access.DENIED)
         raise
     return Reach(access=Access.GRANTED, region=answer.get("BucketRegion"))
 

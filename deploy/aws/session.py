@@ -69,8 +69,12 @@ class Aws:
     @cached_property
     def account(self) -> Account:
         """Whose account it is."""
-        found = self.call("sts", "get_caller_identity", {})
+        found = self.check_credentials()
         return Account(id=found["Account"], region=self.region, partition=found["Arn"].split(":")[1])
+
+    def check_credentials(self) -> dict[str, Any]:
+        """Whose they are, now; `CredentialsError` if they have expired."""
+        return self.call("sts", "get_caller_identity", {})
 
     def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """One call, by the names that boto3 has for service and operation.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -26,6 +27,7 @@ class Faults:
     _planned: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     _everywhere: list[str] = field(default_factory=list)
     _numbered: dict[int, str] = field(default_factory=dict)
+    _from: tuple[float, str] = (math.inf, "")
     _lock: Lock = field(default_factory=Lock)
 
     def plan(self, service: str, operation: str, kind: str, times: int = 1) -> None:
@@ -43,10 +45,15 @@ class Faults:
         with self._lock:
             self._numbered[len(self.log) + number] = kind
 
+    def plan_from(self, number: int, kind: str) -> None:
+        """Let the `number`-th call from now on go wrong, and every one after it."""
+        with self._lock:
+            self._from = len(self.log) + number, kind
+
     def clear(self) -> None:
         """Let nothing go wrong any more."""
         with self._lock:
-            self._planned, self._everywhere, self._numbered = {}, [], {}
+            self._planned, self._everywhere, self._numbered, self._from = {}, [], {}, (math.inf, "")
 
     def meet(self, service: str, operation: str) -> None:
         """Note a call, and let it go wrong if that was planned.
@@ -58,6 +65,8 @@ class Faults:
             self.log.append((service, operation))
             planned = self._planned.setdefault((service, operation), list(self._everywhere))
             kind = planned.pop(0) if planned else self._numbered.pop(len(self.log), None)
+            if len(self.log) >= self._from[0]:
+                kind = self._from[1]
         if kind:
             code, status, message = KINDS[kind]
             raise RefusalError(code, message, status)

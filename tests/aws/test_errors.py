@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore import exceptions as boto
 
 from deploy.__main__ import main
+from deploy.aws import s3
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
 from deploy.rehearsal.stage import Rehearsal
@@ -142,6 +145,24 @@ def test_no_error_of_boto_is_left_out() -> None:
     kinds = [kind for kind in vars(boto).values() if isinstance(kind, type) and kind.__module__ == boto.__name__]
     caught = (boto.BotoCoreError, boto.ClientError, Warning)
     assert {kind.__name__ for kind in kinds if not issubclass(kind, caught)} == {"MissingServiceIdError", "UndefinedModelAttributeError"}
+
+
+@pytest.mark.parametrize("expired", [True, False])
+def test_what_s3_refuses_without_a_word_is_asked_about_elsewhere(stage: Rehearsal, expired: bool) -> None:
+    """S3 answers a HEAD with expired keys with 400 and no text."""
+
+    class Mute(Aws):
+        def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            if operation != "head_bucket":
+                return super().call(service, operation, parameters)
+            with explained("s3 head_bucket"):
+                answer = {"Error": {"Code": "400", "Message": "Bad Request"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+                raise boto.ClientError(answer, "HeadBucket")
+
+    if expired:
+        stage.faults.plan("sts", "GetCallerIdentity", "expired")
+    with pytest.raises(CredentialsError if expired else AwsError, match="have expired" if expired else r"head_bucket: Bad Request \(400\)"):
+        s3.reach(Mute(region=REGION), "fruits")
 
 
 def test_no_log_call_or_print_of_credentials_is_in_the_code() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,11 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.aws import s3
+from deploy.errors import AwsError
+from deploy.push import push_to_ecr
 from deploy.rehearsal.stage import Rehearsal
 from tests.aws.conftest import ROOT, context_of
+from tests.aws.mortal import MortalEngine, Steps
 
 Run = Callable[..., tuple[int, str]]
 NOTHING, MADE, RAN = "nothing", "everything is made", "a run has ended"
@@ -26,8 +30,16 @@ COMMANDS = {
     ("logs",): (RAN, 3),
     ("cost", "--photos", "1"): (RAN, 2),
     ("cancel",): (RAN, 3),
+    ("iam", "job"): (NOTHING, 1),
     ("down", "--force", "--with-data"): (MADE, 12),
 }
+# What is said of each kind of failure; that of one call, and that of each from one on.
+LINES = {"denied": "not allowed|you may not", "expired": "the credentials have expired: log in again"}
+
+
+def fail(stage: Rehearsal, number: int, kind: str) -> None:
+    """Let the `number`-th call from now on fail."""
+    {"denied": stage.faults.plan_call, "expired": stage.faults.plan_from}[kind](number, kind)
 
 
 @pytest.fixture
@@ -52,8 +64,9 @@ def make_ready(run: Run, tree: Path, there: str) -> None:
         assert run("submit", "--wait")[0] == 0
 
 
+@pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_call_that_is_denied_ends_a_command_in_one_line(stage: Rehearsal, tree: Path, run: Run, command: tuple[str, ...]) -> None:
+def test_a_call_that_fails_ends_a_command_in_one_line(stage: Rehearsal, tree: Path, run: Run, command: tuple[str, ...], kind: str) -> None:
     there, least = COMMANDS[command]
     calls = number = failed = 0
     while number <= calls:
@@ -61,16 +74,34 @@ def test_a_call_that_is_denied_ends_a_command_in_one_line(stage: Rehearsal, tree
             make_ready(run, tree, there)
         number += 1
         before = len(stage.faults.log)
-        stage.faults.plan_call(number, "denied")
+        fail(stage, number, kind)
         code, err = run(*command)
         calls = len(stage.faults.log) - before
         stage.faults.clear()
         errors = [line for line in err.splitlines() if line.startswith("orchard-deploy: error: ")]
         assert (len(errors), "Traceback" in err) == (code, False), err
-        assert all("not allowed" in line or "you may not" in line for line in errors), err
+        assert all(re.search(LINES[kind], line) for line in errors), err
         assert "123456789012" not in err
         failed += code
     assert failed >= least
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_call_that_fails_ends_a_push_in_one_line(stage: Rehearsal, tree: Path, run: Run, kind: str) -> None:
+    make_ready(run, tree, MADE)
+    aws = context_of(tree).aws
+    engine = MortalEngine(stage, aws, Steps())
+    before = len(stage.faults.log)
+    push_to_ecr(aws, engine, "orchard", "new", lambda line: None)
+    calls = len(stage.faults.log) - before
+    assert calls >= 4
+    for number in range(1, calls + 1):
+        fail(stage, number, kind)
+        with pytest.raises(AwsError, match=LINES[kind]) as raised:
+            push_to_ecr(aws, engine, "orchard", f"new{number}", lambda line: None)
+        assert "\n" not in str(raised.value)
+        stage.faults.clear()
+        assert push_to_ecr(aws, engine, "orchard", f"new{number}", lambda line: None).startswith("sha256:")
 
 
 @pytest.mark.parametrize("kind", ["throttle", "5xx"])
