@@ -29,7 +29,7 @@ PAGE = 1000  # keys in one answer
 FULL_FOLDER = 20
 BACKOFF = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 12.8, 12.8)  # half a minute in all: a short outage costs no photo
 HASTY = 3  # of these, where somebody waits for the answer
-# Seconds without a byte of an answer before a read is tried again: nearly all get their first one within one.
+# Nearly all answers begin within a second.
 PATIENCE = 4
 # The time of an object is told to the millisecond in a listing and to the second with its content.
 PRECISION = 1_000_000
@@ -41,10 +41,12 @@ class BucketSource:
 
     Attributes:
         backoff: seconds to wait at most before each further try of a read; an average of half of that.
+        patience: seconds without a byte of an answer before a read is tried again.
     """
 
     uri: str
     backoff: tuple[float, ...] = BACKOFF
+    patience: float = PATIENCE
     # 32 reads of 30 to 100 ms each are 300 to 1,000 photos a second, more than any core featurizes.
     readers: ClassVar[int] = 32
 
@@ -85,22 +87,11 @@ class BucketSource:
         folder = path.rpartition("/")[0] or self.uri.rstrip("/")
         return Photo(path, sys.intern(folder.rpartition("/")[2]), item["size"], _microseconds(item))
 
-    def check(self, photos: Sequence[Photo]) -> None:
-        """Read up to three of the photos, less patiently; `InputError` when none can be had for want of access or of an answer."""
-        for photo in photos[:: max(1, len(photos) // 3)][:3]:
-            error = self._error(photo)
-            if error is None or error.reason not in ("forbidden", "unavailable"):
-                return
-        if photos and error:
-            raise InputError(
-                f"--input {self.uri}: its photos can be listed, but not read ({error.detail}): the credentials need s3:GetObject"
-            )
-
     def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
         """The bytes of one photo, tried again after faults that may pass."""
         if listed:
             refuse_if_too_large(listed.size)
-        client = partial(objects.connect, self.uri, retries=0, patience=PATIENCE)
+        client = partial(objects.connect, self.uri, retries=0, patience=self.patience)
         try:
             return _persistently(client, partial(_get, path, listed), self.backoff if patient else self.backoff[:HASTY], on_retry)
         except Exception as exc:
@@ -110,13 +101,6 @@ class BucketSource:
             if fault.everywhere:
                 raise InputError(f"--input {self.uri}: {fault.advice()}") from exc
             raise PhotoError(_reason(fault), fault.text) from exc
-
-    def _error(self, photo: Photo) -> PhotoError | None:
-        try:
-            self.read(photo.path, patient=False)
-        except PhotoError as error:
-            return error
-        return None
 
 
 def _persistently(
@@ -160,6 +144,8 @@ def _microseconds(meta: Any) -> int:
 def _reason(fault: objects.Fault) -> str:
     if fault.passing:
         return "unavailable"
+    if fault.code == "InvalidObjectState":  # it is in an archive, and nobody may read it as it is
+        return "unreadable"
     return {404: "gone", 403: "forbidden"}.get(fault.status or 0, "unreadable")
 
 

@@ -77,6 +77,11 @@ class Extension:
         """The rows of the manifest that stay."""
         return _without(self.base.manifest, self.replaced)
 
+    @property
+    def rewritten(self) -> frozenset[str]:
+        """Those of `replaced` that have rows in the tables."""
+        return self.replaced.difference(rejection.path for rejection in self.base.rejections)
+
     def tasks(self) -> list[TaskReport]:
         """What earlier tasks did, as far as it stays: photos and rejections by partition."""
         rejections = {rejection.path: rejection for rejection in self.base.rejections}

@@ -23,7 +23,7 @@ from app.manifest import from_table
 from app.pixels import Pixels, decode
 from app.readahead import AHEAD, Ahead, Content, read_ahead
 from app.runtimes import Predict, make_predict
-from app.sources import PhotoReader, Rejection
+from app.sources import Photo, PhotoReader, Rejection
 from app.weights import BakedWeights, check_file, find_weights
 
 if TYPE_CHECKING:
@@ -104,9 +104,18 @@ def warm_up(spark: SparkSession, network: Network, tasks: int) -> None:
 
 
 def featurize(
-    spark: SparkSession, source: PhotoReader, network: Network, manifest: pa.Table, bounds: Sequence[tuple[int, int]], destination: str
+    spark: SparkSession,
+    source: PhotoReader,
+    network: Network,
+    manifest: pa.Table,
+    bounds: Sequence[tuple[int, int]],
+    destination: str,
+    witnesses: Sequence[Photo] = (),
 ) -> list[TaskReport]:
     """Featurize the manifest's photos, one task for each of `bounds`, into parquet at `destination` (path, label, sha256, features).
+
+    Args:
+        witnesses: photos that could be read when the run began, see `app.access`.
 
     Returns:
         One report a task, in order of partitions; their rejections and the rows written add up to the manifest.
@@ -115,7 +124,7 @@ def featurize(
     photos = context.broadcast(_to_bytes(manifest.select(["path", "label", "size", "modified"])))
     reports = context.accumulator({}, TaskReports())
     try:
-        write_vectors(_features_frame(spark, source, network, photos, list(bounds), reports), destination)
+        write_vectors(_features_frame(spark, source, network, photos, list(bounds), reports, witnesses), destination)
         return [reports.value[index] for index in sorted(reports.value)]
     finally:
         photos.destroy()
@@ -128,13 +137,15 @@ def _features_frame(
     photos: Broadcast[bytes],
     bounds: list[tuple[int, int]],
     reports: Accumulator[dict[int, TaskReport]],
+    witnesses: Sequence[Photo],
 ) -> DataFrame:
     def featurize_partitions(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
                 report = TaskReport(index, attempt=_attempt())
                 start, stop = bounds[index]
-                yield from featurize_slice(source, network, _from_bytes(photos.value).slice(start, stop - start), report)
+                own = _from_bytes(photos.value).slice(start, stop - start)
+                yield from featurize_slice(source, network, own, report, witnesses=witnesses)
                 reports.add({index: report})
 
     return spark.range(0, len(bounds), 1, len(bounds)).mapInArrow(featurize_partitions, features_schema())
@@ -146,16 +157,22 @@ def _attempt() -> int:
 
 
 def featurize_slice(
-    source: PhotoReader, network: Network, photos: pa.Table, report: TaskReport, ahead: Ahead = AHEAD
+    source: PhotoReader,
+    network: Network,
+    photos: pa.Table,
+    report: TaskReport,
+    ahead: Ahead = AHEAD,
+    witnesses: Sequence[Photo] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Read, decode and featurize a slice of the manifest, block by block, reading ahead; fills `report` as it goes."""
     predict = network.load()
     pixels = np.empty((BLOCK, *network.backbone.input_size[::-1], 3), np.uint8)
-    with contextlib.closing(read_ahead(source, from_table(photos), report.count_retry, ahead)) as contents:
+    with contextlib.closing(read_ahead(source, from_table(photos), report.count_retry, ahead, witnesses)) as contents:
         for block in _blocks(photos):
             kept = _decode_block(block, contents, network.backbone, pixels, report)
             if kept:
                 yield _predict_block(block, kept, predict, pixels, report)
+        next(contents, None)  # there is none: it finds out whether the last ones could not be had because none can
 
 
 def _blocks(photos: pa.Table) -> list[pa.RecordBatch]:

@@ -23,6 +23,7 @@ class RunRecord:
         identity: everything its result depends on but the photos; see `app.plan.identify`.
         manifest: SHA-256 of the manifest's parquet file.
         partitions, chunks: into how many its photos are cut.
+        slots: task slots when it began: the fit is shared out among so many, whatever there are when it is done.
         row, partition: the first of them that is this run's; those before are the earlier output's that it extends.
     """
 
@@ -31,6 +32,7 @@ class RunRecord:
     manifest: str
     partitions: int
     chunks: int
+    slots: int
     row: int = 0
     partition: int = 0
 

@@ -140,7 +140,8 @@ def _hand_out(credentials: Any) -> dict[str, Any]:
     }
 
 
-_STATUS, _CODE = re.compile(r"status code: (\d{3}) ?([\w ]*)"), re.compile(r"<Code>(\w+)</Code>")
+_EXPIRED = ("ExpiredToken", "InvalidToken")
+_STATUS, _CODE = re.compile(r"status code: (\d{3}) ?([\w ]*)"), re.compile(r"<Code>([\w.]+)</Code>")
 # Why there was no answer: in the library's words, and below them, where it knows, in the system's.
 _NO_ANSWER, _CAUSE = re.compile(r"HTTP error: ([^\n]*)"), re.compile(r"Connection \w+|dns error|TimedOut|invalid peer certificate: \w+")
 # What the service says of everybody's requests alike, and what to do about it.
@@ -153,9 +154,10 @@ _ADVICE = {
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION to it",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION to it",
 }
+# What to do about one photo, behind the service's word.
+_HINTS = {"InvalidObjectState": ": it is archived: restore it first", **{code: f": {_ADVICE[code]}" for code in _EXPIRED}}
 # Not the service's words: a key that the library cannot ask for, and credentials that could not be had.
 _BAD_KEY, _NO_CREDENTIALS = "InvalidKey", "NoCredentials"
-_EXPIRED = ("ExpiredToken", "InvalidToken")
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,8 @@ def fault_of(error: BaseException) -> Fault | None:
         return Fault(401, _NO_CREDENTIALS, refused[1])
     if status := _STATUS.search(message):
         code = _CODE.search(message)
-        return Fault(int(status[1]), code[1] if code else "", f"{status[1]} {code[1] if code else status[2]}".strip())
+        word = code[1] if code else status[2].strip()
+        return Fault(int(status[1]), code[1] if code else "", f"{status[1]} {word}".strip() + _HINTS.get(word, ""))
     if silence := _NO_ANSWER.search(first):
         cause = _CAUSE.search(message)
         return Fault(None, "", cause[0] if cause else silence[1])

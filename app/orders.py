@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from app import chunks, manifest, parquet
+from app import access, chunks, manifest, parquet
 from app.chunks import Chunk
 from app.errors import InputError
 from app.extension import Base, Extension, read_base
@@ -19,9 +19,6 @@ from app.plan import Plan, list_photos
 from app.projection import check_enough
 from app.sources import Photo
 from app.stage import Unfinished, sha256
-
-# Reasons of rejections that lay with the storage and not with the photo: with `--since-last` those are tried again.
-PASSING = frozenset({"unavailable", "forbidden", "unreadable"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class Request:
 
     Attributes:
         photos: those to featurize, in order.
+        witnesses: photos of the input that can be read, see `app.access`.
         extension: what stays of the output that is extended.
         rest: what an unfinished run still has to do, None for a new run.
     """
@@ -62,6 +60,7 @@ class Request:
     output: Output
     identity: Identity
     photos: Sequence[Photo]
+    witnesses: Sequence[Photo]
     extension: Extension | None = None
     rest: Order | None = None
 
@@ -90,6 +89,7 @@ class Request:
             manifest=sha256(content),
             partitions=self.partitions,
             chunks=len(cut),
+            slots=slots,
             **place,
         )
         self.output.begin(run, content)
@@ -97,7 +97,7 @@ class Request:
 
 
 def make_request(plan: Plan, output: Output) -> Request:
-    """List the photos, and check everything that can be checked before Spark is there.
+    """List the photos, read a few, and check everything that can be checked before Spark is there.
 
     Raises:
         UsageError: other options than those of the run to go on with or to extend.
@@ -116,7 +116,7 @@ def make_request(plan: Plan, output: Output) -> Request:
         return _new(plan, output, base, identity)
     photos = list_photos(plan)
     check_enough(len(photos), options.components, min(len(photos) - 1, plan.backbone.feature_size))
-    return Request(plan, output, identity, photos)
+    return Request(plan, output, identity, photos, access.find_witnesses(plan.source, photos))
 
 
 def check_unchanged(plan: Plan, output: Output) -> None:
@@ -132,11 +132,14 @@ def check_unchanged(plan: Plan, output: Output) -> None:
 def _new(plan: Plan, output: Output, base: Base, identity: Identity) -> Request:
     photos = list_photos(plan)
     changes = manifest.compare(base.manifest, photos)
-    again = {rejection.path for rejection in base.rejections if rejection.reason in PASSING}.intersection(photo.path for photo in photos)
+    # What lay with the storage and not with the photo is tried again.
+    missed = {rejection.path for rejection in base.rejections if rejection.reason in access.REASONS}
+    again = missed.intersection(photo.path for photo in photos)
     modified = again.union(photo.path for photo in changes.modified)
     new = modified.union(photo.path for photo in changes.added)
     extension = Extension(base, frozenset(modified), len(changes.removed), plan.options.refit)
-    return Request(plan, output, identity, [photo for photo in photos if photo.path in new], extension)
+    witnesses = access.find_witnesses(plan.source, photos)
+    return Request(plan, output, identity, [photo for photo in photos if photo.path in new], witnesses, extension)
 
 
 def _rest(plan: Plan, output: Output, unfinished: Unfinished, base: Base | None) -> Request:
@@ -158,4 +161,5 @@ def _rest(plan: Plan, output: Output, unfinished: Unfinished, base: Base | None)
         extension = Extension(base, replaced, removed, plan.options.refit)
     cut = chunks.cut(own.column("chunk").to_pylist(), run.partitions, row=run.row, partition=run.partition)
     order = Order(table, run, cut, unfinished.commits, extension)
-    return Request(plan, output, run.identity, [photo for photo in photos if photo.path in paths], extension, order)
+    witnesses = access.find_witnesses(plan.source, photos)
+    return Request(plan, output, run.identity, [photo for photo in photos if photo.path in paths], witnesses, extension, order)

@@ -110,7 +110,7 @@ def _compute(plan: Plan, output: Output, request: Request | None, watch: Stopwat
             spark = starting.result()
             check_landing(spark, output.store)
             order = request.begin(spark.sparkContext.defaultParallelism)
-            return Job(spark, plan, output, background, watch, reporter).finish(order)
+            return Job(spark, plan, output, request.witnesses, background, watch, reporter).finish(order)
 
 
 def _start(stack: contextlib.ExitStack, plan: Plan, watch: Stopwatch, reporter: Reporter, session: OpenSession) -> SparkSession:

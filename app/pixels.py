@@ -14,7 +14,7 @@ from app.errors import PhotoError
 
 Pixels = npt.NDArray[np.uint8]
 
-# Above this a decoded photo takes 300 MB and more; real cameras stay below it.
+# A photo of so many takes 0.4 GB and more while it is decoded; real cameras stay below it.
 MAX_MEGAPIXELS = 100
 
 REASONS = {

@@ -31,11 +31,10 @@ def make_plan(options: JobOptions) -> Plan:
 
 
 def list_photos(plan: Plan) -> list[Photo]:
-    """The photos of a run, in order; `InputError` when there are none, or none can be read."""
+    """The photos of a run, in order; `InputError` when there are none."""
     from app import manifest
 
     photos = manifest.arrange(plan.source.photos(), varieties=plan.options.varieties, per_variety=plan.options.per_variety)
     if not photos:
         raise InputError(f"--input {plan.options.input}: no photos in it (looked for {' '.join(PHOTO_SUFFIXES)}, in sub-folders too)")
-    plan.source.check(photos)
     return photos

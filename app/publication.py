@@ -70,6 +70,7 @@ def publish(store: Store, moves: Mapping[str, str], check: Callable[[], None]) -
         check: raises `OutputError` when the output is not this run's any more.
     """
     if isinstance(store, LocalStore):
+        store.sync(moves.values())  # before anything of the old output goes
         _publish_folder(Path(local_path(store.uri)), moves)
     else:
         publish_objects(store, moves, check)

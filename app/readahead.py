@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from app import access
 from app.errors import InputError, PhotoError
 from app.sources import Photo, PhotoReader
 
@@ -39,28 +40,54 @@ class Content:
     sha256: str
 
 
-# So many photos in a row that no storage answered for: not their fault, and every other one would end the same.
+# So many photos in a row that could not be had: perhaps not their fault, and every other one would end the same.
 GIVE_UP_AFTER = 32
 
 
 def read_ahead(
-    source: PhotoReader, photos: Iterable[Photo], on_retry: Callable[[], None], ahead: Ahead = AHEAD
+    source: PhotoReader, photos: Iterable[Photo], on_retry: Callable[[], None], ahead: Ahead = AHEAD, witnesses: Sequence[Photo] = ()
 ) -> Generator[Content | PhotoError]:
     """What reading each photo gave, in order.
 
+    Args:
+        witnesses: photos that could be read when the run began, see `app.access`.
+
     Raises:
-        InputError: the storage has not answered for the last `GIVE_UP_AFTER` photos.
+        InputError: the storage has not answered for the last `GIVE_UP_AFTER` photos; or the last photos of all, or so many in a row,
+            could not be had, and nor can the witnesses.
     """
-    unanswered = 0
+    lookout = _Lookout(source, witnesses)
     pool = ThreadPoolExecutor(source.readers, thread_name_prefix="read-ahead")
     try:
         for result in _in_order(pool, source, photos, on_retry, ahead):
-            unanswered = unanswered + 1 if isinstance(result, PhotoError) and result.reason == "unavailable" else 0
-            if unanswered == GIVE_UP_AFTER:
-                raise InputError(f"--input {source.uri}: {unanswered} photos in a row could not be read, the last one: {result}")
+            lookout.see(result)
             yield result
+        lookout.end()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Lookout:
+    """Counts photos in a row that could not be had, and finds out whether they are to blame."""
+
+    source: PhotoReader
+    witnesses: Sequence[Photo]
+    unanswered: int = 0
+    missed: int = 0
+
+    def see(self, result: Content | PhotoError) -> None:
+        reason = result.reason if isinstance(result, PhotoError) else ""
+        self.unanswered = self.unanswered + 1 if reason == "unavailable" else 0
+        self.missed = self.missed + 1 if reason in access.REASONS else 0
+        if self.unanswered == GIVE_UP_AFTER:
+            raise InputError(f"--input {self.source.uri}: {self.unanswered} photos in a row could not be read, the last one: {result}")
+        if self.missed and self.missed % GIVE_UP_AFTER == 0:
+            access.check_access(self.source, self.witnesses)
+
+    def end(self) -> None:
+        if self.missed:
+            access.check_access(self.source, self.witnesses)
 
 
 def _in_order(

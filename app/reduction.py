@@ -29,17 +29,28 @@ MOST_TASKS = 128
 
 
 def fit(
-    spark: SparkSession, store: Store, files: Sequence[str], *, feature_size: int, variance: float = 0.90, components: int | None = None
+    spark: SparkSession,
+    store: Store,
+    files: Sequence[str],
+    *,
+    feature_size: int,
+    slots: int | None = None,
+    variance: float = 0.90,
+    components: int | None = None,
 ) -> Projection:
     """Standardise and reduce the column `features` of the parquet `files` (keys) of a store, in one pass over them.
 
-    Each task sends its moments to the driver, at most 7 MB for 1280 features; there is one task a slot, and `MOST_TASKS` at most.
+    Each task sends its moments to the driver, at most 7 MB for 1280 features; there is one task a slot, and `MOST_TASKS` at most. How the
+    files are shared out shows in the last bits.
+
+    Args:
+        slots: tasks to share the files out among; by default the session's slots.
 
     Raises:
         InputError: see `app.projection.fit`.
     """
     context = spark.sparkContext
-    groups = share_out(files, context.defaultParallelism)
+    groups = share_out(files, slots or context.defaultParallelism)
     # Plain pickled bytes: as a column they would take the JVM eight times as long to hand over.
     states = context.parallelize(groups, len(groups)).map(make_moments_of(store, feature_size)).collect()
     total = functools.reduce(Moments.merge, map(Moments.from_bytes, states))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from app import columns, parquet
 from app.frames import TABLES, write_vectors
@@ -18,6 +21,9 @@ from app.stores import Store
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Files looked into at once: a few requests each, where they are far away.
+_LOOKS = 16
+
 
 def without(spark: SparkSession, stage: Stage, table: str, paths: Collection[str]) -> dict[str, str]:
     """The files of a finished table (`features` or `components`) without the rows of `paths`: final key -> key now.
@@ -25,16 +31,16 @@ def without(spark: SparkSession, stage: Stage, table: str, paths: Collection[str
     Files that have none of them stay where they are. The others are written again, each under a new name with its old number.
     """
     files = parquet.files(stage.store, table)
-    touched = [key for key in files if paths and not _paths_in(stage.store, key).isdisjoint(paths)]
-    kept = {key: key for key in files if key not in touched}
-    if not touched:
+    changed = touched(stage.store, files, paths) if paths else []
+    kept = {key: key for key in files if key not in changed}
+    if not changed:
         return kept
     key = stage.attempt(f"without-{table}")
     with landing(spark, stage.store, key) as destination:
-        tasks = spark.range(0, len(touched), 1, len(touched))
-        write_vectors(tasks.mapInArrow(make_filter(stage.store, touched, frozenset(paths)), TABLES[table]), destination)
+        tasks = spark.range(0, len(changed), 1, len(changed))
+        write_vectors(tasks.mapInArrow(make_filter(stage.store, changed, frozenset(paths)), TABLES[table]), destination)
     rewritten = [stored.key for stored in landed(stage.store, key)]
-    return dict(sorted({**kept, **{renumbered(table, now, part_number(touched[part_number(now)])): now for now in rewritten}}.items()))
+    return dict(sorted({**kept, **{renumbered(table, now, part_number(changed[part_number(now)])): now for now in rewritten}}.items()))
 
 
 def make_filter(
@@ -53,6 +59,13 @@ def make_filter(
     return keep
 
 
-def _paths_in(store: Store, key: str) -> set[str]:
-    with parquet.open_file(store, key) as table:
-        return set(table.read(columns=["path"]).column(0).to_pylist())
+def touched(store: Store, files: Sequence[str], paths: Collection[str]) -> list[str]:
+    """The files that have a row of one of `paths`."""
+    with ThreadPoolExecutor(_LOOKS) as pool:
+        found = pool.map(functools.partial(_has_any, store, frozenset(paths)), files)
+        return [key for key, has_any in zip(files, found, strict=True) if has_any]
+
+
+def _has_any(store: Store, paths: frozenset[str], key: str) -> bool:
+    with store.open(key) as stream:  # of the vectors nothing is fetched
+        return not paths.isdisjoint(pq.ParquetFile(stream).read(columns=["path"], use_threads=False).column(0).to_pylist())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Protocol
@@ -90,9 +91,6 @@ class PhotoSource(PhotoReader, Protocol):
     def photos(self) -> Iterator[Photo]:
         """Every photo below the place, in any order; `InputError` when the place itself cannot be listed."""
 
-    def check(self, photos: Sequence[Photo]) -> None:
-        """`InputError` when every photo would fail to be read, and in the same way; reads a few of those listed to find out."""
-
 
 def open_source(uri: str) -> PhotoSource:
     """The source for a folder or a URI.
@@ -137,9 +135,6 @@ class LocalSource:
         status = os.stat(root)
         yield from _walk(root, "", os.path.basename(root), ((status.st_dev, status.st_ino),))
 
-    def check(self, photos: Sequence[Photo]) -> None:
-        """Nothing: files fail one by one, each for a reason of its own."""
-
     def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
         """The bytes of one photo; nothing here is worth a second try."""
         if listed:
@@ -151,12 +146,19 @@ class LocalSource:
                 content = stream.read(size + 1)
                 status = os.fstat(stream.fileno())  # after the reading: nobody wrote meanwhile, or it shows
         except OSError as exc:
-            raise PhotoError(_REASONS.get(type(exc), "unreadable"), f"{exc.strerror or exc}") from exc
+            raise _explained(exc, path) from exc
         refuse_if_changed(listed, status.st_size, status.st_mtime_ns // 1000)
         return content
 
 
 _REASONS: dict[type[OSError], str] = {FileNotFoundError: "gone", PermissionError: "forbidden"}
+_ESCAPED = re.compile(r"\\udc[89a-f][0-9a-f]")
+
+
+def _explained(exc: OSError, path: str) -> PhotoError:
+    if isinstance(exc, FileNotFoundError) and _ESCAPED.search(path):
+        return PhotoError("bad_name", "the name is not valid UTF-8: rename the file")
+    return PhotoError(_REASONS.get(type(exc), "unreadable"), f"{exc.strerror or exc}")
 
 
 def refuse_if_too_large(size: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import uuid
@@ -65,7 +66,8 @@ class Stage:
     _parts: str = field(default_factory=lambda: _unique("parts"), init=False)
 
     def find(self) -> Unfinished | None:
-        """What a run left here, None if nothing can be made of it. A chunk whose files are not what it says does not count.
+        """What a run left here, None if nothing can be made of it. A chunk does not count if its files are not what it says, or if that
+        itself cannot be read: a machine that loses its power may leave half of it.
 
         Raises:
             OutputError: left by another version of Orchard, that wrote it down differently.
@@ -75,7 +77,8 @@ class Stage:
             return None
         try:
             run = RunRecord.from_json(self.store.read(RUN))
-            commits = [Commit.from_json(self.store.read(key)) for key in sizes if _COMMIT.fullmatch(key)]
+            contents = [self.store.read(key) for key in sizes if _COMMIT.fullmatch(key)]
+            commits = [Commit.from_json(content) for content in contents if _is_json(content)]
         except (KeyError, TypeError, ValueError) as exc:
             raise OutputError(
                 f"--output {self.store.uri}: another version of Orchard began a run there: start again with --overwrite"
@@ -131,9 +134,18 @@ class Stage:
         return {**parts, **tables}
 
     def commit(self, commit: Commit) -> None:
-        """Make a chunk count."""
+        """Make a chunk count; its files are on the disk before that says so."""
         self.check()
+        self.store.sync(file.key for file in commit.files)
         self.store.write(_commit_key(commit.chunk), commit.to_json())
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 def sha256(content: bytes) -> str:

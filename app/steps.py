@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import Counter
@@ -22,7 +21,6 @@ from app.errors import InputError, OutputError
 from app.features import Network, TaskReport
 from app.landing import landed, landing, numbered, part_number
 from app.ledger import Commit
-from app.manifest import from_table
 from app.model import model_files, read_model
 from app.options import JobOptions
 from app.orders import Order
@@ -68,6 +66,7 @@ class Job:
     spark: SparkSession
     plan: Plan
     output: Output
+    witnesses: Sequence[Photo]
     background: Executor
     watch: Stopwatch
     reporter: Reporter
@@ -91,7 +90,7 @@ class Job:
         if not order.extension:
             return {}
         with self.watch("rewrite"):
-            return rewriting.without(self.spark, self.output.stage, table, order.extension.replaced)
+            return rewriting.without(self.spark, self.output.stage, table, order.extension.rewritten)
 
     def _featurize(self, order: Order) -> list[Commit]:
         """Do the chunks that are not committed yet, one after the other; returns what each of all chunks gave."""
@@ -104,7 +103,8 @@ class Job:
             for place, chunk in enumerate(order.chunks, 1):
                 if chunk.number not in commits:
                     progress.begin(place)
-                    commits[chunk.number] = self._commit(self._do(chunk, order, network), order, commits.values())
+                    self.output.stage.commit(commit := self._do(chunk, order, network))
+                    commits[chunk.number] = commit
                     progress.end(chunk.photos)
                     check_rejected(tasks_of(commits.values()), order.photos, self.plan.options)
         warming.result()
@@ -116,7 +116,7 @@ class Job:
         photos = order.manifest.slice(chunk.start, chunk.photos)
         bounds = [(start - chunk.start, stop - chunk.start) for start, stop in chunk.bounds]
         with landing(self.spark, stage.store, key) as destination:
-            tasks = features.featurize(self.spark, self.plan.source, network, photos, bounds, destination)
+            tasks = features.featurize(self.spark, self.plan.source, network, photos, bounds, destination, self.witnesses)
         # Spark writes a file for the first task even if it gave no row; how a run is cut into chunks is not to be seen in the output.
         files = tuple(file for file in landed(stage.store, key) if tasks[part_number(file.key)].featurized)
         check_landed(files, tasks, stage.store.uri)
@@ -127,13 +127,6 @@ class Job:
             tasks=tuple(replace(task, partition=chunk.partition + task.partition) for task in tasks),
         )
 
-    def _commit(self, commit: Commit, order: Order, before: Iterable[Commit]) -> Commit:
-        """Make a chunk count, unless access to the photos was lost while it was done: its rejects would not be the photos' own fault."""
-        if any(rejection.reason == "forbidden" for task in commit.tasks for rejection in task.rejections):
-            self.plan.source.check(read_before(order, tasks_of([commit, *before])))
-        self.output.stage.commit(commit)
-        return commit
-
     def _reduce(self, order: Order, before: Mapping[str, str], new: Mapping[str, str]) -> tuple[Projection, dict[str, str]]:
         """Fit features or keep an earlier fit, transform what it is new to, and save it; returns it, and where the components' files go.
 
@@ -143,16 +136,25 @@ class Job:
             ratio = np.array(order.extension.base.facts["pca"]["explained_variance_ratio"])
             fitted, files, kept = read_model(self.output.store, "model", ratio), [*new.values()], self._kept("components", order)
         else:
-            fitted, files, kept = self._fit([*before.values(), *new.values()]), [*before.values(), *new.values()], {}
+            files, kept = [*before.values(), *new.values()], {}
+            fitted = self._fit(files, order.run.slots)
         with self.watch("model"):
             model = model_files(fitted, spark_version=self.spark.version)
             self.output.stage.write({f"model/{path}": content for path, content in model.items()})
         return fitted, {**kept, **self._transform(fitted, files, kept)}
 
-    def _fit(self, files: Sequence[str]) -> Projection:
-        options, store, size = self.plan.options, self.output.store, self.plan.backbone.feature_size
+    def _fit(self, files: Sequence[str], slots: int) -> Projection:
+        options = self.plan.options
         with self.watch("fit"):
-            return reduction.fit(self.spark, store, files, feature_size=size, variance=options.variance, components=options.components)
+            return reduction.fit(
+                self.spark,
+                self.output.store,
+                files,
+                feature_size=self.plan.backbone.feature_size,
+                slots=slots,
+                variance=options.variance,
+                components=options.components,
+            )
 
     def _transform(self, fitted: Projection, files: Sequence[str], behind: Collection[str]) -> dict[str, str]:
         """Reduce files of features; where the components' files go, numbered on from those that they stand behind."""
@@ -204,17 +206,6 @@ def make_facts(result: Result, plan: Plan, watch: Stopwatch) -> dict[str, Any]:
 def count_labels(manifest: pa.Table) -> dict[str, int]:
     """Photos of each variety, in order."""
     return {pair["values"]: pair["counts"] for pair in manifest.column("label").value_counts().to_pylist()}
-
-
-def read_before(order: Order, tasks: Iterable[TaskReport], limit: int = 3) -> list[Photo]:
-    """A photo from each of the first `limit` tasks that featurized any: one that could be read."""
-    bounds = {chunk.partition + place: rows for chunk in order.chunks for place, rows in enumerate(chunk.bounds)}
-    found = []
-    for task in itertools.islice((task for task in tasks if task.featurized), limit):
-        start, stop = bounds[task.partition]
-        rejected = {rejection.path for rejection in task.rejections}
-        found.append(next(photo for photo in from_table(order.manifest.slice(start, stop - start)) if photo.path not in rejected))
-    return found
 
 
 def tasks_of(commits: Iterable[Commit]) -> list[TaskReport]:

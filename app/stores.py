@@ -66,6 +66,9 @@ class Store(Protocol):
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """A file to write to, for content that does not fit into memory; it appears at the end of the block, if that ends well."""
 
+    def sync(self, keys: Iterable[str]) -> None:
+        """Have the content of keys where a loss of power does not reach it; returns when it is there."""
+
     def copy(self, source: str, target: str) -> None:
         """Copy one key to another; replaces what is there."""
 
@@ -126,16 +129,24 @@ class LocalStore:
 
     @contextlib.contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
-        """A file that is given its name when it is whole."""
+        """A file that is given its name when it is whole, and on the disk."""
         path = self._path(key).with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
         with _explained(self.uri, key):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with path.open("xb") as sink:
                     yield sink
+                    sink.flush()
+                    os.fsync(sink.fileno())
                 os.replace(path, self._path(key))
             finally:
                 path.unlink(missing_ok=True)
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Wait until the system has written files to the disk, others' files too."""
+        for key in keys:
+            with _explained(self.uri, key), self._path(key).open("rb") as stream:
+                os.fsync(stream.fileno())
 
     def copy(self, source: str, target: str) -> None:
         """Copy one file."""
@@ -246,6 +257,9 @@ class ObjectStore:
 
         with _explained(self.uri, key), obstore.open_writer(self._client, key, max_concurrency=4) as writer:
             yield _Sink(writer)  # type: ignore[misc]
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Nothing: what the service has confirmed is safe."""
 
     def copy(self, source: str, target: str) -> None:
         """Copy one object, inside the service."""

@@ -60,8 +60,8 @@ class Faults:
         share: of the GETs, how many fail in one of `kinds`, each drawn anew at every try.
         stall: seconds without an answer before a stalled connection is dropped.
         lists: what happens to the first requests for a listing, in turn.
-        keys: what always happens at a key: one of `KINDS`, another status, an error code of S3's such as "InvalidAccessKeyId", or
-            "changed" (written again after the listing).
+        keys: what always happens at a key: one of `KINDS`, "freeze" (half an answer, and the connection left open), another status,
+            an error code of S3's such as "InvalidAccessKeyId", or "changed" (written again after the listing).
     """
 
     latency: float = 0
@@ -196,21 +196,21 @@ class _Connection(asyncio.Protocol):
         elif blob is None:
             self._error(404, "NoSuchKey")
         else:
-            self._send(200, blob.content, "image/jpeg", blob, cut=fault == "cut")
+            self._send(200, blob.content, "image/jpeg", blob, part=fault)
 
     def _error(self, status: int, code: str) -> None:
         self._send(status, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode(), "application/xml")
 
-    def _send(self, status: int, content: bytes, kind: str, blob: Blob | None = None, *, cut: bool = False) -> None:
+    def _send(self, status: int, content: bytes, kind: str, blob: Blob | None = None, *, part: str = "") -> None:
         size = blob.size if blob else len(content)
         facts = f'ETag: "{blob.etag}"\r\nLast-Modified: {formatdate(blob.modified, usegmt=True)}\r\n' if blob else ""
         self._transport.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{facts}\r\n".encode())
-        sent = b"" if self._head else content[: len(content) // 2] if cut else content
+        sent = b"" if self._head else content[: len(content) // 2] if part in ("cut", "freeze") else content
         if self._endpoint.faults.bandwidth and blob:
-            self._trickle(sent, cut)
+            self._trickle(sent, part == "cut")
         else:
             self._transport.write(sent)
-            if cut:
+            if part == "cut":
                 self._transport.close()
 
     def _trickle(self, content: bytes, cut: bool) -> None:

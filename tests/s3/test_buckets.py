@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import objects
+from app.access import WITNESSES, check_access, find_witnesses
 from app.buckets import BACKOFF, BucketSource
 from app.errors import InputError, PhotoError
 from app.sources import Photo, PhotoSource, open_source
@@ -197,7 +200,7 @@ def test_a_source_is_an_address(point: Point) -> None:
 def test_only_reading_is_ever_asked_for(point: Point) -> None:
     with serving({"0.jpg": Blob(b"123"), "b/": Blob(b"")}) as endpoint:
         source = point(endpoint)
-        source.check(list(source.photos()))
+        find_witnesses(source, list(source.photos()))
         assert endpoint.others == []
 
 
@@ -236,18 +239,63 @@ def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         listed(open_source("s3://bucket"))
 
 
-def test_a_missing_bucket_and_one_without_access_are_one_line(point: Point, bucket: str) -> None:
+def test_a_missing_bucket_is_one_line(bucket: str) -> None:
     with pytest.raises(InputError, match="there is no such bucket"):
         listed(open_source(f"{bucket}-nowhere"))
-    with serving({f"{number}.jpg": Blob(b"1") for number in range(9)}) as endpoint:
-        source = point(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        ("403", r"\(forbidden: 403 AccessDenied\): whoever runs the job must be allowed to read them \(s3:GetObject in a bucket\)"),
+        ("404", r"\(gone: 404 NoSuchKey\): check that the place is there"),
+        ("400", r"\(unreadable: 400 NoSuchKey\): check that the place is there"),
+        ("503", r"\(unavailable: 503 SlowDown\): call again when the storage answers"),
+        ("InvalidObjectState", r"\(unreadable: 403 InvalidObjectState: it is archived: restore it first\)"),
+        ("KMS.DisabledException", r"\(forbidden: 403 KMS.DisabledException\)"),
+    ],
+)
+def test_a_bucket_whose_photos_all_fail_is_told_by_its_own_reason(point: Point, fault: str, line: str) -> None:
+    with serving({f"{number}.jpg": Blob(b"1") for number in range(90)}) as endpoint:
+        source = impatient(point(endpoint))
         photos = list(source.photos())
-        endpoint.faults = Faults(keys={photo.path: "403" for photo in photos})
-        with pytest.raises(InputError, match="can be listed, but not read"):
-            source.check(photos)
-        endpoint.faults = Faults(keys={photos[0].path: "403"})
-        source.check(photos)
-        source.check([])
+        witnesses = find_witnesses(source, photos)
+        endpoint.faults = Faults(keys={photo.path: fault for photo in photos})
+        with pytest.raises(InputError, match=f"its photos can be listed, but not read {line}") as raised:
+            find_witnesses(source, photos)
+        assert "\n" not in str(raised.value)
+        with pytest.raises(InputError, match=f"what could be read when the run began cannot be any more {line}"):
+            check_access(source, witnesses)
+        endpoint.faults = Faults(keys={photo.path: fault for photo in photos if photo != witnesses[-1] and fault != "503"})
+        check_access(source, witnesses)
+
+
+def test_throttling_at_the_start_is_waited_for(point: Point) -> None:
+    with serving({f"{number}.jpg": Blob(b"1") for number in range(9)}, Faults(share=0.8, kinds=("503",), seed=3)) as endpoint:
+        source = impatient(point(endpoint))
+        assert len(find_witnesses(source, list(source.photos()))) == WITNESSES
+        assert endpoint.faulty["503"] > WITNESSES
+
+
+def test_a_slow_body_is_read_to_its_end_and_one_that_stops_is_tried_again(point: Point) -> None:
+    content = os.urandom(30_000)
+    with serving({"0.jpg": Blob(content)}, Faults(bandwidth=20_000)) as endpoint:  # 1.5 s, never half a second without a byte
+        source, retries = BucketSource(point(endpoint).uri, backoff=(0.01,), patience=0.5), list[int]()
+        assert source.read("0.jpg", on_retry=lambda: retries.append(1)) == content
+        assert retries == []
+        endpoint.faults = Freezing(kinds=("freeze",))
+        assert source.read("0.jpg", on_retry=lambda: retries.append(1)) == content
+        assert retries == [1]
+
+
+@dataclass(frozen=True)
+class Freezing(Faults):
+    """The first answer stops in the middle, with the connection left open."""
+
+    asked: Iterator[int] = field(default_factory=itertools.count)
+
+    def of(self, key: str, tries: int) -> str:
+        return "" if next(self.asked) else "freeze"
 
 
 def test_credentials_that_cannot_be_had_are_one_line(point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from app import objects
+from app.access import WITNESSES
 from app.backbones import MOBILENET_V2
 from app.buckets import BucketSource
-from app.errors import InputError, MachineError
+from app.errors import MachineError
 from app.features import Network, featurize
 from app.manifest import arrange, to_table
 from app.session import explain_spark_errors
@@ -142,17 +143,21 @@ class Revoked(Faults):
         return "403" if next(self.asked) >= self.after else ""
 
 
-def test_access_that_is_lost_on_the_way_stops_the_run_and_costs_no_photo(
-    workers: SparkSession, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("after", [60, WITNESSES], ids=["on the way", "to the executors, from the start"])
+def test_access_that_is_lost_stops_the_run_and_costs_no_photo(
+    workers: SparkSession, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     blobs = many(drawn, 100)
-    with serving(blobs, Revoked(after=60)) as endpoint:
+    with serving(blobs, Revoked(after=after)) as endpoint:
         asked = {"input": f"{point(monkeypatch, endpoint, workers)}/in", "output": tmp_path / "out", "partitions": 4, "chunk": 25}
-        with pytest.raises(InputError, match="can be listed, but not read") as raised:
+        message = r"on an executor: .* what could be read when the run began cannot be any more \(forbidden: 403 AccessDenied\)"
+        with pytest.raises(MachineError, match=message) as raised:
             run_in(workers, **asked)
-        assert raised.value.__notes__ == ["2 of 4 chunks are kept: continue with --resume"]
         endpoint.faults = Faults()
-        output = run_in(workers, **asked, resume=True)
+        if after > WITNESSES:
+            assert raised.value.__notes__ == ["2 of 4 chunks are kept: continue with --resume"]
+            asked["resume"] = True
+        output = run_in(workers, **asked)
     assert output.report["counts"] == {"listed": 100, "featurized": 100, "rejected": 0}
 
 

@@ -82,6 +82,26 @@ def test_ctrl_c_keeps_what_is_committed(many: Path, tmp_path: Path) -> None:
     assert f"{said} of 8 chunks were done before" in done.stdout
 
 
+def test_a_folder_that_goes_away_stops_the_run_and_costs_no_photo(many: Path, tmp_path: Path) -> None:
+    cut = ("--partitions", "16", "--chunk", "190")
+    with started(many, tmp_path / "out", *cut) as process:
+        while not list(tmp_path.glob("out/.partial/chunks/*.json")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        away = many.rename(many.with_name("away"))
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            away.rename(many)
+    assert process.returncode == 1
+    message = f"--input {many}: what could be read when the run began cannot be any more (gone: No such file or directory): check that the"
+    assert message in errors
+    assert "chunks are kept: continue with --resume" in errors.splitlines()[-1]
+    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *cut)
+    assert done.returncode == 0, done.stderr
+    assert Output(tmp_path / "out").report["counts"] == {"listed": 1520, "featurized": 1520, "rejected": 0}
+
+
 def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(many: Path, tmp_path: Path) -> None:
     limited = ("--varieties", 1, "--per-variety", 6)
     assert orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", *limited).returncode == 0

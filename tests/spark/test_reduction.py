@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +15,10 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
 
-from app import columns, reduction
+from app import columns, projection, reduction
 from app.errors import InputError
 from app.model import model_files, read_model
+from app.moments import Moments
 from app.projection import Projection, fix_signs
 from app.stores import open_store
 
@@ -83,6 +85,17 @@ def test_files_do_not_change_the_fit(spark: SparkSession, files: int, tmp_path: 
     one = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "one", draw(60, 20), 1), feature_size=20)
     many = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "many", draw(60, 20), files), feature_size=20)
     np.testing.assert_allclose(many.loadings, one.loadings, atol=1e-9)
+
+
+@pytest.mark.parametrize("slots", [3, 7])
+def test_the_fit_is_shared_out_among_as_many_as_asked_for(spark: SparkSession, slots: int, tmp_path: Path) -> None:
+    files = files_of(tmp_path / "features", draw(200, 20), 12)
+    moments_of = reduction.make_moments_of(EVERYWHERE, 20)
+    states = [Moments.from_bytes(moments_of(group)) for group in reduction.share_out(files, slots)]
+    assert len(states) == slots != spark.sparkContext.defaultParallelism
+    by_hand = projection.fit(functools.reduce(Moments.merge, states), variance=0.9)
+    fitted = reduction.fit(spark, EVERYWHERE, files, feature_size=20, variance=0.9, slots=slots)
+    assert fitted.loadings.tobytes() == by_hand.loadings.tobytes()
 
 
 def test_no_rows_at_all(spark: SparkSession, tmp_path: Path) -> None:

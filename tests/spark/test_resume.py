@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from app import parquet, reduction
 from app.errors import InputError, OutputError, UsageError
 from app.features import TaskReport
+from app.model import read_model
 from app.steps import check_landed
-from app.stores import Stored
+from app.stores import Stored, open_store
 from app.weights import BakedWeights
 from tests.runs import Output, identities, orchard, run_in
 
@@ -55,6 +57,20 @@ def test_a_resumed_run_is_an_unbroken_one_to_the_bit(spark: SparkSession, photos
     for fact in ("counts", "partitions", "pca", "rejected_by_reason"):
         assert resumed.report[fact] == unbroken.report[fact]
     assert sorted(path.name for path in resumed.folder.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_resumed_run_is_fitted_as_it_began_on_whatever_slots(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+    unbroken = run_in(spark, input=photos, output=tmp_path / "unbroken", **CUT)
+    cut_off(spark, photos, tmp_path / "out")
+    record = tmp_path / "out" / ".partial" / "run.json"
+    began = {**json.loads(record.read_text()), "slots": 7}
+    assert began["slots"] != spark.sparkContext.defaultParallelism
+    record.write_text(json.dumps(began))
+    resumed = run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT)
+    store = open_store(str(resumed.folder))
+    expected = reduction.fit(spark, store, parquet.files(store, "features"), feature_size=1280, slots=7)
+    first, other = (read_model(open_store(str(run.folder)), "model", expected.explained_variance_ratio) for run in (resumed, unbroken))
+    assert first.loadings.tobytes() == expected.loadings.tobytes() != other.loadings.tobytes()
 
 
 def test_chunks_do_not_change_the_result(spark: SparkSession, photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
 
+from app.access import REASONS
 from app.errors import InputError, UsageError
+from app.rewriting import touched
 from app.sample import draw_samples
+from app.stores import LocalStore
 from tests.runs import Output, identities, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -144,6 +148,23 @@ def test_a_changed_photo_replaces_its_rows_and_a_removed_one_stays(spark: SparkS
     assert len(after.rows("manifest")) == 18
 
 
+@dataclass(frozen=True)
+class Frugal(LocalStore):
+    """A folder of which no whole file is read."""
+
+    def read(self, key: str) -> bytes:
+        raise AssertionError(f"{key} is fetched whole")
+
+
+def test_which_files_have_changed_photos_is_seen_from_their_paths_alone(place: Path) -> None:
+    store = Frugal(str(place / "out"))
+    for table in ("features", "components"):
+        files = sorted(f"{table}/{path.name}" for path in (place / "out" / table).glob("*.parquet"))
+        rows = {key: pq.read_table(place / "out" / key, columns=["path"]).column(0).to_pylist() for key in files}
+        assert len(files) > 3
+        assert touched(store, files, {rows[files[1]][0], rows[files[3]][-1], "nowhere.jpg"}) == [files[1], files[3]]
+
+
 def test_nothing_new_is_nothing_done(spark: SparkSession, place: Path) -> None:
     (place / "in" / "Zucchini" / "0.jpg").unlink()
     files = {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")}
@@ -171,10 +192,11 @@ def test_a_bad_delivery_is_rejected_and_no_more(spark: SparkSession, place: Path
     assert Output(place / "out").report == after.report
 
 
-def test_a_photo_that_the_storage_did_not_give_is_asked_for_again(spark: SparkSession, place: Path) -> None:
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_a_photo_that_the_storage_did_not_give_is_asked_for_again(spark: SparkSession, place: Path, reason: str) -> None:
     (file,) = (place / "out" / "rejected").glob("*.parquet")
     table = pq.read_table(file)
-    pq.write_table(table.set_column(2, "reason", pa.array(["unavailable"])), file)
+    pq.write_table(table.set_column(2, "reason", pa.array([reason])), file)
     after = extend(spark, place)
     assert [(row["path"], row["reason"]) for row in after.rows("rejected")] == [("Zucchini/5.jpg", "not_an_image")]
     assert after.report["counts"] == {"listed": 18, "featurized": 17, "rejected": 1}

@@ -3,7 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from app.features import TaskReport
 from app.ledger import Commit, RunRecord
 from app.options import JobOptions
 from app.output import Output, check_output, open_output
-from app.publication import PARTS
-from app.stage import sha256
-from app.stores import Stored
+from app.publication import PARTS, publish
+from app.stage import Stage, sha256
+from app.stores import LocalStore, Stored
 
 # Tables whose files are named by the layout; the run itself writes the other parts.
 TABLES = ("features", "components")
@@ -26,7 +27,7 @@ def options(output: Path, **more: object) -> JobOptions:
 
 
 def record(chunks: int) -> RunRecord:
-    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks)
+    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks, slots=2)
 
 
 def write(output: Path, mark: str, **more: object) -> None:
@@ -170,6 +171,44 @@ def test_a_chunk_whose_files_are_not_whole_does_not_count(tmp_path: Path) -> Non
     found = check_output(options(out, resume=True)).unfinished
     assert found
     assert list(found.commits) == [2]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"chunk": 1, "sec', b"\0" * 300], ids=["empty", "half", "zeroes"])
+def test_a_commit_that_cannot_be_read_does_not_count(tmp_path: Path, torn: bytes) -> None:
+    out = tmp_path / "out"
+    break_off(out, KeyboardInterrupt(), chunks=4, committed=3)
+    (out / ".partial" / "chunks" / "000001.json").write_bytes(torn)
+    found = check_output(options(out, resume=True)).unfinished
+    assert found
+    assert sorted(found.commits) == [0, 2]
+
+
+@dataclass(frozen=True)
+class Watched(LocalStore):
+    """A folder that remembers what was done to it, in order."""
+
+    done: list[tuple[str, ...]] = field(default_factory=list)
+
+    def sync(self, keys: Iterable[str]) -> None:
+        self.done.append(("sync", *(keys := sorted(keys))))
+        super().sync(keys)
+
+    def write(self, key: str, content: bytes | Path) -> None:
+        self.done.append(("write", key))
+        super().write(key, content)
+
+
+def test_what_a_mark_stands_for_is_on_the_disk_before_it(tmp_path: Path) -> None:
+    store = Watched(str(tmp_path))
+    for key in ("features/a", "features/b", "report.json"):
+        LocalStore.write(store, f".partial/made/{key}", b"x")
+    files = tuple(Stored(f".partial/made/features/{name}", 1) for name in "ab")
+    Stage(store).commit(Commit(chunk=3, seconds=1.0, files=files, tasks=()))
+    assert store.done == [("sync", ".partial/made/features/a", ".partial/made/features/b"), ("write", ".partial/chunks/000003.json")]
+    moves = {key: f".partial/made/{key}" for key in ("features/a", "features/b", "report.json")}
+    publish(store, moves, lambda: None)
+    assert store.done[2:] == [("sync", *sorted(moves.values()))]
+    assert {stored.key for stored in store.list()} == set(moves)
 
 
 def test_what_another_version_left_is_not_taken_for_our_own(tmp_path: Path) -> None:

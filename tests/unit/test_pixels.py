@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,3 +105,47 @@ def test_bad_photos_have_a_reason(content: bytes, reason: str) -> None:
 
 def test_exactly_a_hundred_megapixels_are_taken() -> None:
     assert decode(encode(Image.new("1", (10_000, 10_000)), "PNG"), SIZE).shape == (224, 224, 3)
+
+
+# Decodes a small photo, and then another one; says how that ended, and by how many MB it raised the process's peak.
+GROWTH = """
+import io, sys
+from PIL import Image
+from app.errors import PhotoError
+from app.pixels import decode
+
+def peak():  # not getrusage's, which begins with that of whoever started the process
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+
+small, content = io.BytesIO(), open(sys.argv[1], "rb").read()
+Image.new("RGB", (500, 500)).save(small, sys.argv[2])
+decode(small.getvalue(), (224, 224))
+before = peak()
+try:
+    decode(content, (224, 224))
+    how = "decoded"
+except PhotoError as error:
+    how = error.reason
+print(how, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells a process's own peak")
+@pytest.mark.parametrize(
+    ("mode", "size", "kind", "how", "most"),
+    [
+        ("1", (30_000, 30_000), "PNG", "too_large", 20),
+        ("1", (10_001, 10_000), "PNG", "too_large", 20),
+        ("L", (10_000, 10_000), "JPEG", "decoded", 550),
+        ("RGB", (10_000, 10_000), "PNG", "decoded", 450),
+        ("RGBA", (10_000, 10_000), "PNG", "decoded", 850),
+    ],
+)
+def test_the_memory_for_a_photo_is_bounded_whatever_it_claims(
+    tmp_path: Path, mode: str, size: tuple[int, int], kind: str, how: str, most: float
+) -> None:
+    Image.new(mode, size).save(tmp_path / "photo", kind, **({"compress_level": 1} if kind == "PNG" else {}))
+    command = [sys.executable, "-c", GROWTH, str(tmp_path / "photo"), kind]
+    ended, grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert ended == how
+    assert float(grown) < most

@@ -69,6 +69,25 @@ def test_nothing_to_read_is_nothing() -> None:
     assert list(read_ahead(Slow(), [], ignore)) == []
 
 
+@pytest.mark.parametrize("reason", ["gone", "forbidden", "unreadable"])
+@pytest.mark.parametrize("first", [0, 60, 96], ids=["from the start", "in the middle", "the last few"])
+def test_a_place_that_is_lost_is_not_the_photos_fault(reason: str, first: int) -> None:
+    source = Slow(0, fails=lambda path: reason if path == "witness" or int(path) >= first else "")
+    witnesses = [Photo("witness", "a", 1, 0)]
+    taken: list[Content | PhotoError] = []
+    with pytest.raises(InputError, match=rf"could be read when the run began cannot be any more \({reason}: made up\)"):
+        taken.extend(read_ahead(source, photos(100), ignore, witnesses=witnesses))
+    assert len(taken) == min(100, first + GIVE_UP_AFTER - 1)
+
+
+@pytest.mark.parametrize("reason", ["gone", "forbidden", "unreadable", "empty"])
+def test_photos_that_cannot_be_had_where_others_can_are_let_go(reason: str) -> None:
+    source = Slow(0, fails=lambda path: "" if path == "witness" else reason)
+    taken = list(read_ahead(source, photos(100), ignore, witnesses=[Photo("witness", "a", 1, 0)]))
+    assert len(taken) == 100
+    assert source.read_paths.count("witness") == (0 if reason == "empty" else 4)
+
+
 def test_a_storage_that_no_longer_answers_stops_the_task() -> None:
     source = Slow(0, fails=lambda path: "unavailable" if int(path) >= 20 and path != "40" else "")
     taken: list[Content | PhotoError] = []

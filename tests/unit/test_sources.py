@@ -93,9 +93,14 @@ def refusal(source: PhotoSource, photo: Photo) -> str:
     return raised.value.reason
 
 
-def test_a_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_shown_escaped_and_rejected_for_it(tmp_path: Path) -> None:
     make(Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg")))
-    assert listed(tmp_path) == ["bad\\udcff.jpg"]
+    source = open_source(str(tmp_path))
+    (photo,) = source.photos()
+    assert photo.path == "bad\\udcff.jpg"
+    assert refusal(source, photo) == "bad_name"
+    make(tmp_path / "very\\udcff.jpg")  # whose name is just that
+    assert source.read("very\\udcff.jpg") == b"x"
 
 
 @pytest.mark.parametrize("uri", ["file://{}", "{}/", "{}/../{name}"])
