@@ -1,12 +1,16 @@
-"""What is asked of a container engine, as plain data: a run, and the `docker run` line that says the same. Pure."""
+"""What is asked of a container engine, as plain data: a run, in the words of its API and of `docker run`. Pure but for the small files."""
 
 from __future__ import annotations
 
-import shlex
+import csv
+import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from deploy.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +21,17 @@ class Mount:
     target: str
     read_only: bool
 
+    def argument(self) -> dict[str, Any]:
+        """The same for the engine's API, which makes no folder where there is none."""
+        return {"Type": "bind", "Source": str(self.source), "Target": self.target, "ReadOnly": self.read_only}
+
+    def word(self) -> str:
+        """The value of `--mount`: comma-separated, so that a path may have colons, and commas in quotes."""
+        text = io.StringIO()
+        parts = ["type=bind", f"source={self.source}", f"target={self.target}", *(["readonly"] if self.read_only else [])]
+        csv.writer(text, lineterminator="").writerow(parts)
+        return text.getvalue()
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerRun:
@@ -24,11 +39,14 @@ class ContainerRun:
 
     Attributes:
         memory: bytes; a container that needs more is ended by the kernel.
-        cpus: cores it may use.
+        cpus: cores it may use; None for all that the engine has.
         network: "none", or a Docker network.
         hostname: its name for itself.
         user: uid and gid, or None for the image's own.
+        environment: variables for it.
+        handed_on: further ones, the caller's own, whose values are for no one to see: no line shows them.
         files: path in the container -> content of a small file that is to be there, read-only.
+        copies: path in the container -> file of this machine, of which a copy is to be there that `user` alone can read.
     """
 
     image: str
@@ -36,26 +54,35 @@ class ContainerRun:
     command: tuple[str, ...]
     mounts: tuple[Mount, ...]
     memory: int
-    cpus: float
+    cpus: float | None = None
     network: str = "none"
     hostname: str | None = None
     user: tuple[int, int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    handed_on: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[str, ...] = ("/tmp",)
     pids: int = 1024
     files: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[str, Path] = field(default_factory=dict)
 
     def with_files_in(self, folder: Path) -> ContainerRun:
-        """The same run with its `files` mounted from `folder`, where `write_files` puts them."""
-        mounts = (Mount(source=folder / Path(target).name, target=target, read_only=True) for target in self.files)
-        return replace(self, mounts=(*self.mounts, *mounts), files={})
+        """The same run with its `files` and `copies` mounted from `folder`, where `write_files` puts them."""
+        targets = (*self.files, *self.copies)
+        mounts = (Mount(source=folder / Path(target).name, target=target, read_only=True) for target in targets)
+        return replace(self, mounts=(*self.mounts, *mounts), files={}, copies={})
 
     def write_files(self, folder: Path) -> None:
-        """Put the content of `files` into `folder`, readable by whoever the container runs as."""
+        """Put the content of `files` into `folder`, readable by whoever the container runs as, and the `copies`.
+
+        Raises:
+            SpecError: a file that is to be copied cannot be read.
+        """
         for target, content in self.files.items():
             path = folder / Path(target).name
             path.write_text(content, encoding="utf-8")
             path.chmod(0o644)
+        for target, source in self.copies.items():
+            _copy(source, folder / Path(target).name, self.user)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of the Docker SDK's `containers.create`."""
@@ -63,14 +90,14 @@ class ContainerRun:
             "image": self.image,
             "entrypoint": [self.entrypoint],
             "command": list(self.command),
-            "environment": dict(self.environment),
-            "volumes": {str(m.source): {"bind": m.target, "mode": "ro" if m.read_only else "rw"} for m in self.mounts},
+            "environment": {**self.environment, **self.handed_on},
+            "mounts": [mount.argument() for mount in self.mounts],
             "network_mode": self.network,
             "hostname": self.hostname,
             "user": self._user(),
             "mem_limit": self.memory,
             "memswap_limit": self.memory,
-            "nano_cpus": int(self.cpus * 1e9),
+            "nano_cpus": int(self.cpus * 1e9) if self.cpus else None,
             "pids_limit": self.pids,
             "read_only": True,
             "tmpfs": dict.fromkeys(self.tmpfs, ""),
@@ -82,20 +109,27 @@ class ContainerRun:
     def _user(self) -> str | None:
         return "{}:{}".format(*self.user) if self.user else None
 
-    def command_line(self) -> str:
-        """The same for a shell: a line for each of `files`, and the `docker run` line."""
-        folder = Path("/tmp")
-        lines = [f"printf %s {shlex.quote(text)} >{shlex.quote(str(folder / Path(target).name))}" for target, text in self.files.items()]
-        return "\n".join([*lines, self.with_files_in(folder)._docker_run()])
-
-    def _docker_run(self) -> str:
+    def docker_run(self) -> list[str]:
+        """The words of the `docker run` that does the same, but for `files` and `copies`."""
         words = ["docker", "run", "--rm", "--init", "--network", self.network, "--read-only"]
         words += ["--hostname", self.hostname] if self.hostname else []
         words += [word for target in self.tmpfs for word in ("--tmpfs", target)]
         words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", str(self.pids)]
-        words += ["--memory", str(self.memory), "--memory-swap", str(self.memory), "--cpus", f"{self.cpus:g}"]
+        words += ["--memory", str(self.memory), "--memory-swap", str(self.memory)]
+        words += ["--cpus", f"{self.cpus:g}"] if self.cpus else []
         words += ["--user", user] if (user := self._user()) else []
         words += [word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")]
-        for mount in self.mounts:
-            words += ["--volume", f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")]
-        return shlex.join([*words, "--entrypoint", self.entrypoint, self.image, *self.command])
+        words += [word for name in self.handed_on for word in ("--env", name)]
+        words += [word for mount in self.mounts for word in ("--mount", mount.word())]
+        return [*words, "--entrypoint", self.entrypoint, self.image, *self.command]
+
+
+def _copy(source: Path, path: Path, owner: tuple[int, int] | None) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as exc:
+        raise SpecError(f"{source}: {exc.strerror}: the job needs a copy of it: make it readable, or name another") from exc
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as stream:
+        stream.write(content)
+        if owner:
+            os.fchown(stream.fileno(), *owner)

@@ -10,9 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from deploy.by_hand import shell_lines
+from deploy.callers_aws import aws_files, aws_variables
 from deploy.container import ContainerRun
 from deploy.errors import ImageError, RunError, SpecError
-from deploy.output_folder import Ids, lending_lines, output_folder, run_as
+from deploy.output_folder import Ids, check_content, output_folder, run_as
 from deploy.run_local import Locally, parse_memory, plan_run
 from deploy.spec import load_spec
 from deploy.tag import image_name
@@ -40,44 +42,44 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], parent
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the results, or s3:// address")
     parser.add_argument("--image", metavar="NAME", help="image to run (default: the one of this source tree)")
     parser.add_argument("--slots", type=int, default=4, metavar="N", help="task slots, local[N] (default %(default)s)")
-    parser.add_argument("--cpus", type=float, metavar="N", help="cores it may use (default: all)")
+    parser.add_argument("--cpus", type=float, metavar="N", help="cores it may use (default: all that the engine has)")
     parser.add_argument("--memory", default="6g", metavar="SIZE", help="memory it may use (default %(default)s)")
     parser.add_argument("--network", metavar="NAME", help="Docker network (default: none; bridge where an address is s3://)")
-    parser.add_argument("--aws-profile", metavar="NAME", help="profile of ~/.aws for s3:// addresses")
-    parser.add_argument("--dry-run", action="store_true", help="print the `docker run` line instead")
+    parser.add_argument("--aws-profile", metavar="NAME", help="profile of ~/.aws for s3:// addresses (default: AWS's standard variables)")
+    parser.add_argument("--dry-run", action="store_true", help="print the `docker run` line, and what it needs, instead")
     parser.set_defaults(command=_run_local)
 
 
 def _run_local(arguments: argparse.Namespace) -> int:
+    run, caller, user = _plan(arguments), _caller(), run_as(_caller())
+    if arguments.dry_run:
+        if user != caller:
+            check_content(arguments.output)
+        print(*shell_lines(run, caller), sep="\n")
+        return 0
     from deploy.docker_engine import DockerEngine
 
-    run = _plan(arguments)
-    user = run.user or _caller()
-    if arguments.dry_run:
-        print(*lending_lines(arguments.output, caller=_caller(), user=user), run.command_line(), sep="\n")
-        return 0
     engine = DockerEngine()
     check_image(engine, run.image)
-    with output_folder(arguments.output, caller=_caller(), user=user):
+    with output_folder(arguments.output, caller=caller, user=user):
         return run_and_report(engine, run, arguments.memory)
 
 
 def _plan(arguments: argparse.Namespace) -> ContainerRun:
     spec = load_spec(arguments.spec)
     remote = any("://" in place for place in (arguments.input, arguments.output))
-    aws_folder = Path.home() / ".aws" if remote and (Path.home() / ".aws").is_dir() else None
     asked = Locally(
         image=arguments.image or image_name(arguments.tree, spec),
         input=_existing(arguments.input),
         output=arguments.output,
         slots=arguments.slots,
-        cpus=arguments.cpus or float(os.cpu_count() or 1),
+        cpus=arguments.cpus,
         memory=parse_memory(arguments.memory),
-        # Nobody but root can read root's credentials.
-        user=_caller() if aws_folder else run_as(_caller()),
+        user=run_as(_caller()),
         network=arguments.network or ("bridge" if remote else "none"),
-        aws_folder=aws_folder,
         aws_profile=arguments.aws_profile,
+        aws_files=aws_files(os.environ, Path.home()) if remote else {},
+        aws_variables=aws_variables(os.environ, arguments.aws_profile) if remote else {},
         extra=arguments.extra,
     )
     return plan_run(spec, asked)

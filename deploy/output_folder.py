@@ -1,19 +1,20 @@
 """The output folder of a run on this machine: made beforehand, writable by whoever the container runs as, the caller's own in the end.
 
-Where root calls, the container runs as nobody, who is lent the folder for as long as the run takes.
+Where root calls, the container runs as nobody, who is lent the folder for as long as the run takes. What was there is then whose it was,
+what is new is the folder's owner's.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from deploy.errors import SpecError
 
 Ids = tuple[int, int]
+Give = Callable[[int, Callable[[str], Ids]], None]
 ROOT: Ids = (0, 0)
 NOBODY: Ids = (65534, 65534)
 # What tells an output of Orchard, finished or not, from a folder that is someone's.
@@ -22,23 +23,32 @@ _SIGNS = ("report.json", ".partial", ".complete", ".replaced")
 _LOCK = ".lock"
 
 
-def give(folder: Path, ids: Ids) -> None:
-    """Change the owner of everything in a folder; what links lead to is left alone."""
-    for place, folders, names in os.walk(folder):
-        for name in (".", *folders, *names):
-            os.chown(os.path.join(place, name), *ids, follow_symlinks=False)
+def owners(folder: int) -> dict[str, Ids]:
+    """Whose a folder (an open one) and everything in it is, by path; the folder's own is `.`."""
+    found = {}
+    for path, place, name in _entries(folder):
+        status = os.stat(name, dir_fd=place, follow_symlinks=False)
+        found[path] = (status.st_uid, status.st_gid)
+    return found
+
+
+def give(folder: int, to: Callable[[str], Ids]) -> None:
+    """Change the owner of an open folder and of everything in it to what `to` says of the path; what links lead to is left alone."""
+    for path, place, name in _entries(folder):
+        os.chown(name, *to(path), dir_fd=place, follow_symlinks=False)
+
+
+def _entries(folder: int) -> Iterator[tuple[str, int, str]]:
+    """Path, open folder and name in it: from there on it does not matter where anyone puts a link meanwhile."""
+    yield ".", folder, "."
+    for place, folders, names, opened in os.fwalk(".", dir_fd=folder):
+        for name in (*folders, *names):
+            yield os.path.normpath(os.path.join(place, name)), opened, name
 
 
 def run_as(caller: Ids) -> Ids:
     """Uid and gid for the container of this caller: a job never needs to be root."""
-    return NOBODY if caller == ROOT else caller
-
-
-def lending_lines(output: str, *, caller: Ids, user: Ids) -> list[str]:
-    """What a shell has to do before a container that runs as `user` can write to the folder."""
-    if "://" in output or user == caller:
-        return []
-    return [shlex.join(["install", "-d", "-o", str(user[0]), "-g", str(user[1]), output])]
+    return NOBODY if caller[0] == ROOT[0] else caller
 
 
 @contextmanager
@@ -48,7 +58,7 @@ def output_folder(
     caller: Ids,
     user: Ids,
     access: Callable[[Path, int], bool] = os.access,
-    give: Callable[[Path, Ids], None] = give,
+    give: Give = give,
 ) -> Iterator[None]:
     """The folder for a container that runs as `user`; one that was made here is removed again if it stays empty.
 
@@ -61,16 +71,28 @@ def output_folder(
     folder = Path(output).expanduser()
     made = _make(folder, output)
     _check(folder, output, access)
-    if user != caller:
-        _check_content(folder, output)
-        give(folder, user)
     try:
-        yield
+        with _lent(folder, output, caller, user, give) if user != caller else nullcontext():
+            yield
     finally:
-        if user != caller:
-            give(folder, caller)
         if made and not any(folder.iterdir()):
             folder.rmdir()
+
+
+@contextmanager
+def _lent(folder: Path, output: str, caller: Ids, user: Ids, give: Give) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check_names(os.listdir(opened), output)
+        # What is `user`'s was left so by a run that was killed.
+        before = {path: caller if ids == user else ids for path, ids in owners(opened).items()}
+        try:
+            give(opened, lambda _: user)
+            yield
+        finally:
+            give(opened, lambda path: before.get(path, before["."]))
+    finally:
+        os.close(opened)
 
 
 def _make(folder: Path, output: str) -> bool:
@@ -88,7 +110,13 @@ def _check(folder: Path, output: str, access: Callable[[Path, int], bool]) -> No
         raise SpecError(f"--output {output}: you may not write to it: choose a place that you can write to")
 
 
-def _check_content(folder: Path, output: str) -> None:
-    names = {entry.name for entry in folder.iterdir()} - {_LOCK}
-    if names and not names.intersection(_SIGNS):
+def check_content(output: str) -> None:
+    """Raise `SpecError` where a folder is there and holds what must not be lent."""
+    folder = Path(output).expanduser()
+    if "://" not in output and folder.is_dir():
+        _check_names(os.listdir(folder), output)
+
+
+def _check_names(names: list[str], output: str) -> None:
+    if set(names) - {_LOCK} and not set(names).intersection(_SIGNS):
         raise SpecError(f"--output {output}: holds files, but no output of Orchard: choose an empty or a new folder")

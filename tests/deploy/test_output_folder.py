@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import SpecError
-from deploy.output_folder import NOBODY, ROOT, Ids, give, lending_lines, output_folder, run_as
+from deploy.output_folder import NOBODY, ROOT, Ids, output_folder, run_as
 
 CALLER = (os.getuid(), os.getgid())
 
@@ -19,13 +20,12 @@ class Lending:
     def __init__(self) -> None:
         self.owners: list[Ids] = []
 
-    def __call__(self, folder: Path, ids: Ids) -> None:
-        assert folder.is_dir()
-        self.owners.append(ids)
+    def __call__(self, folder: int, to: Callable[[str], Ids]) -> None:
+        self.owners.append(to("."))
 
 
 def test_a_job_is_not_run_as_root() -> None:
-    assert run_as(ROOT) == NOBODY
+    assert run_as(ROOT) == run_as((0, 27)) == NOBODY
     assert run_as((1000, 1001)) == (1000, 1001)
 
 
@@ -41,7 +41,7 @@ def test_what_is_lent_is_given_back_whatever_happens(tmp_path: Path) -> None:
     lending = Lending()
     with pytest.raises(KeyboardInterrupt), output_folder(str(tmp_path / "out"), caller=ROOT, user=NOBODY, give=lending):
         raise KeyboardInterrupt
-    assert lending.owners == [NOBODY, ROOT]
+    assert lending.owners == [NOBODY, CALLER]
     assert not (tmp_path / "out").exists()
 
 
@@ -51,7 +51,7 @@ def test_an_earlier_output_is_lent_whatever_a_kill_left_of_it(tmp_path: Path, si
     lending = Lending()
     with output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending):
         pass
-    assert lending.owners == [NOBODY, ROOT]
+    assert lending.owners == [NOBODY, CALLER]
 
 
 def test_a_folder_of_other_files_is_not_lent(tmp_path: Path) -> None:
@@ -81,22 +81,78 @@ def test_a_place_in_a_bucket_is_no_folder(tmp_path: Path, monkeypatch: pytest.Mo
     with output_folder("s3://bucket/out", caller=ROOT, user=NOBODY):
         pass
     assert list(tmp_path.iterdir()) == []
-    assert lending_lines("s3://bucket/out", caller=ROOT, user=NOBODY) == []
 
 
-def test_a_shell_is_told_to_lend_it_too() -> None:
-    assert lending_lines("my out", caller=ROOT, user=NOBODY) == ["install -d -o 65534 -g 65534 'my out'"]
-    assert lending_lines("out", caller=CALLER, user=CALLER) == []
+def everything(folder: Path) -> dict[str, Ids]:
+    """Whose a folder and everything in it is."""
+    paths = [folder, *folder.rglob("*")]
+    return {str(path.relative_to(folder)): (path.lstat().st_uid, path.lstat().st_gid) for path in paths}
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
-def test_giving_reaches_everything_in_the_folder_and_nothing_outside(tmp_path: Path) -> None:
-    (tmp_path / "out" / "features").mkdir(parents=True)
-    (tmp_path / "out" / "features" / "part").touch()
-    (tmp_path / "outside").touch()
-    (tmp_path / "out" / "link").symlink_to(tmp_path / "outside")
-    give(tmp_path / "out", NOBODY)
-    given = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
-    assert len(given) == 4
-    assert {path.lstat().st_uid for path in given} == {NOBODY[0]}
-    assert (tmp_path / "outside").stat().st_uid == 0
+def an_output(folder: Path, owner: Ids) -> Path:
+    (folder / "features").mkdir(parents=True)
+    for name in ("report.json", "features/part"):
+        (folder / name).touch()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, *owner)
+    return folder
+
+
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+
+
+@only_root
+def test_lending_reaches_everything_in_the_folder_and_nothing_outside(tmp_path: Path) -> None:
+    out, outside = an_output(tmp_path / "out", ROOT), tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").touch()
+    (out / "link").symlink_to(outside)
+    with output_folder(str(out), caller=ROOT, user=NOBODY):
+        assert set(everything(out).values()) == {NOBODY}
+        assert len(everything(out)) == 5
+        assert set(everything(outside).values()) == {ROOT}
+    assert set(everything(out).values()) == {ROOT}
+
+
+@only_root
+def test_an_output_of_someone_else_is_theirs_again_after_a_refusal(tmp_path: Path) -> None:
+    out = an_output(tmp_path / "out", (1000, 1001))
+    os.chown(out / "features", 1002, 1003)
+    before = everything(out)
+    with pytest.raises(SpecError), output_folder(str(out), caller=ROOT, user=NOBODY):
+        raise SpecError("refused")
+    assert everything(out) == before
+
+
+@only_root
+def test_what_a_run_adds_is_the_owners_of_the_folder(tmp_path: Path) -> None:
+    out = an_output(tmp_path / "out", (1000, 1001))
+    with output_folder(str(out), caller=ROOT, user=NOBODY):
+        (out / "features" / "part").unlink()
+        (out / "components").mkdir()
+    assert set(everything(out).values()) == {(1000, 1001)}
+
+
+@only_root
+def test_a_folder_that_is_made_here_is_the_callers(tmp_path: Path) -> None:
+    with output_folder(str(tmp_path / "out"), caller=ROOT, user=NOBODY):
+        an_output(tmp_path / "out" / "new", NOBODY)
+    assert set(everything(tmp_path / "out").values()) == {ROOT}
+
+
+@only_root
+def test_what_a_killed_run_left_lent_is_the_callers_after_the_next(tmp_path: Path) -> None:
+    out = an_output(tmp_path / "out", NOBODY)
+    with output_folder(str(out), caller=ROOT, user=NOBODY):
+        pass
+    assert set(everything(out).values()) == {ROOT}
+
+
+@only_root
+def test_a_link_put_in_the_folders_place_meanwhile_leads_nowhere(tmp_path: Path) -> None:
+    out, other = an_output(tmp_path / "out", (1000, 1001)), an_output(tmp_path / "other", ROOT)
+    with output_folder(str(out), caller=ROOT, user=NOBODY):
+        out.rename(tmp_path / "moved")
+        out.symlink_to(other)
+    assert set(everything(other).values()) == {ROOT}
+    assert set(everything(tmp_path / "moved").values()) == {(1000, 1001)}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deploy.__main__ import main
 from deploy.errors import SpecError
 from deploy.run_local import Locally, parse_memory, plan_run
 from deploy.spark import spark_properties
-from deploy.spec import Spec
+from deploy.spec import SPEC_FILE, Spec
+from tests.deploy.conftest import ROOT
 
+TREE = ["--spec", str(ROOT / SPEC_FILE), "--tree", str(ROOT)]
 ASKED = Locally(image="orchard:x", input="/photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001))
 
 
@@ -28,14 +30,17 @@ def test_the_container_is_confined_to_its_two_folders(spec: Spec) -> None:
     assert arguments["read_only"] is True
     assert arguments["cap_drop"] == ["ALL"]
     assert arguments["security_opt"] == ["no-new-privileges"]
-    assert arguments["volumes"] == {"/photos": {"bind": "/input", "mode": "ro"}, "/out": {"bind": "/output", "mode": "rw"}}
+    assert arguments["mounts"] == [
+        {"Type": "bind", "Source": "/photos", "Target": "/input", "ReadOnly": True},
+        {"Type": "bind", "Source": "/out", "Target": "/output", "ReadOnly": False},
+    ]
     assert arguments["mem_limit"] == arguments["memswap_limit"] == 6 << 30
 
 
 def test_what_runs_is_the_specifications_entry_point_with_its_arguments(spec: Spec) -> None:
-    command = plan_run(spec, ASKED).command
-    place = command.index(spec.entry_point)
-    assert command[place + 1 :] == tuple(spec.job(input="/input", output="/output").to_args())
+    command = plan_run(replace(spec, arguments=("--variance", "0.5")), ASKED).command
+    place = command.index("local:///opt/orchard/main.py")
+    assert command[place + 1 :] == ("--input", "/input", "--output", "/output", "--variance", "0.5")
     assert command[:2] == ("--master", "local[4]")
 
 
@@ -59,28 +64,60 @@ def test_every_property_of_the_cloud_is_there_but_those_of_sizes_cap_and_interpr
     assert here.keys() - there.keys() == set()
 
 
-def test_the_docker_run_line_says_the_same(spec: Spec) -> None:
-    passwd, line = plan_run(spec, replace(ASKED, input="/my photos")).command_line().rsplit("\n", 1)
-    assert shlex.split(passwd)[:3] == ["printf", "%s", "root:x:0:0::/tmp:/bin/sh\nhadoop:x:1000:1001::/tmp:/bin/sh\n"]
-    words = shlex.split(line)
-    assert "/tmp/passwd:/etc/passwd:ro" in words
-    assert words[:2] == ["docker", "run"]
-    for pair in (["--network", "none"], ["--cap-drop", "ALL"], ["--user", "1000:1001"], ["--volume", "/my photos:/input:ro"]):
-        assert words[words.index(pair[0]) + 1] == pair[1]
-    assert "--read-only" in words
-    assert words[words.index("orchard:x") + 1 :] == list(plan_run(spec, ASKED).command)
+@pytest.mark.parametrize("output", ["photos", "photos/out", "link/out", "photos/../photos/out/"])
+def test_an_output_inside_the_input_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path)
+    code = main(["run-local", *TREE, "--image", "orchard:x", "--input", "photos", "--output", output])
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1)
+    assert f"--output {output}: is inside --input photos" in error
+    assert list((tmp_path / "photos").iterdir()) == []
 
 
-def test_an_s3_address_is_handed_on_and_brings_network_and_credentials(spec: Spec, tmp_path: Path) -> None:
-    asked = replace(ASKED, input="s3://bucket/photos", network="bridge", aws_folder=tmp_path, aws_profile="lab")
+def test_a_folder_beside_the_input_is_none_inside_it(spec: Spec) -> None:
+    assert plan_run(spec, replace(ASKED, output="/photos-out")).mounts[1].source == Path("/photos-out")
+
+
+def test_an_s3_address_is_handed_on_and_brings_the_callers_aws_settings(spec: Spec) -> None:
+    files = {"AWS_CONFIG_FILE": Path("/home/me/.aws/config"), "AWS_SHARED_CREDENTIALS_FILE": Path("/keys")}
+    asked = replace(ASKED, input="s3://bucket/photos", aws_files=files, aws_profile="lab", aws_variables={"AWS_REGION": "eu-west-1"})
     run = plan_run(spec, asked)
     assert run.command[run.command.index("--input") + 1] == "s3://bucket/photos"
-    assert [(mount.source, mount.target, mount.read_only) for mount in run.mounts] == [
-        (Path("/out"), "/output", False),
-        (tmp_path, "/aws", True),
-    ]
-    assert run.environment["AWS_PROFILE"] == "lab"
-    assert run.environment["AWS_CONFIG_FILE"] == "/aws/config"
+    assert [(mount.source, mount.target, mount.read_only) for mount in run.mounts] == [(Path("/out"), "/output", False)]
+    environment = run.arguments()["environment"]
+    assert (environment["AWS_PROFILE"], environment["AWS_REGION"]) == ("lab", "eu-west-1")
+    assert {environment[variable]: path for variable, path in files.items()} == run.copies
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, None), (1.5, 1_500_000_000)])
+def test_cores_are_the_engines_own_unless_fewer_are_asked_for(spec: Spec, asked: float | None, expected: int | None) -> None:
+    run = plan_run(spec, replace(ASKED, cpus=asked))
+    assert run.arguments()["nano_cpus"] == expected
+    assert ("--cpus" in run.docker_run()) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--slots", "0"], "--slots 0: the job needs at least 1"),
+        (["--slots=-1"], "--slots -1: the job needs"),
+        (["--cpus", "0"], "--cpus 0: at least 0.01"),
+        (["--cpus", "nan"], "--cpus nan: at least 0.01"),
+        (["--cpus", "inf"], "--cpus inf: at least 0.01"),
+        (["--memory", "0"], "--memory 0: nothing starts with less than 64m"),
+        (["--memory", "6"], "--memory 6: nothing starts"),
+    ],
+)
+def test_sizes_that_no_run_can_work_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    places = ["--image", "orchard:x", "--input", str(tmp_path), "--output", "s3://bucket/out"]
+    code = main(["run-local", *TREE, *places, *words, "--dry-run"])
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1)
+    assert message in error
 
 
 def test_further_arguments_reach_the_job(spec: Spec) -> None:
@@ -89,13 +126,14 @@ def test_further_arguments_reach_the_job(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("6g", 6 << 30), ("512m", 512 << 20), ("1.5GiB", 3 << 29), ("1000", 1000), ("2 Gb".replace(" ", ""), 2 << 30)]
+    ("text", "size"),
+    [("6g", 6 << 30), ("512m", 512 << 20), ("1.5GiB", 3 << 29), ("100000000", 100_000_000), ("2 Gb".replace(" ", ""), 2 << 30)],
 )
 def test_amounts_of_memory(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "much", "-1g", "6 gallons", "6t"])
+@pytest.mark.parametrize("text", ["", "much", "-1g", "6 gallons", "6t", "9" * 400])
 def test_no_amount_of_memory(text: str) -> None:
     with pytest.raises(SpecError, match="not an amount of memory"):
         parse_memory(text)
