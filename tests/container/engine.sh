@@ -23,12 +23,18 @@ answers() {
     docker info >/dev/null 2>&1
 }
 
+has() {
+    local program
+    for program; do command -v "$program" >/dev/null || return 1; done
+}
+
 install_missing() {
     local missing=()
-    command -v docker >/dev/null && command -v dockerd >/dev/null || missing+=(docker.io)
-    command -v iptables >/dev/null || missing+=(iptables)
-    command -v debootstrap >/dev/null || missing+=(debootstrap)
-    command -v docker-registry >/dev/null || missing+=(docker-registry)
+    # By its place, as the builds call it: a newer one that comes first on the PATH brings neither that nor runc.
+    [ -x /usr/bin/docker ] && has dockerd containerd runc || missing+=(docker.io)
+    has iptables || missing+=(iptables)
+    has debootstrap || missing+=(debootstrap)
+    has docker-registry || missing+=(docker-registry)
     [ ${#missing[@]} -eq 0 ] && return
     apt-get update -qq
     # The packages would start a daemon with settings of their own where there is an init system.

@@ -12,7 +12,12 @@ release=trixie
 unpack_docker() {
     mkdir -p "$dir/apt/lists/partial" "$dir/debs" "$dir/root"
     local mirror packages
+    apt-get -qq update # before it, apt names no mirror
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | sort -u | head -n 1)
+    [ -n "$mirror" ] || {
+        echo "reproducible.sh: apt knows no mirror of Debian bookworm: call it on Debian 12" >&2
+        exit 1
+    }
     echo "deb $mirror $release main" >"$dir/apt/sources.list"
     packages=(docker.io docker-cli docker-buildx containerd)
     local apt=(apt-get -qq -o "Dir::Etc::SourceList=$dir/apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$dir/apt/lists")
