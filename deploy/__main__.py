@@ -13,9 +13,12 @@ from typing import TextIO
 from app import __version__
 from app.errors import OrchardError
 from deploy import aws_commands, image_commands, local_command, rehearse_command, run_commands
-from deploy.errors import DeployError
+from deploy.errors import DeployError, SpecError
 from deploy.site import mask_accounts
 from deploy.spec import SPEC_FILE
+
+# Packages of the extra `deploy`, and what they bring: without it the command is there all the same.
+_EXTRA = ("boto3", "docker", "jsonschema", "requests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +44,7 @@ def _run(argv: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     parsed.extra = extra
     try:
-        return int(parsed.command(parsed))
+        return _act(parsed)
     except (DeployError, OrchardError) as error:
         # What is printed may end up in a log that others read.
         print(f"orchard-deploy: error: {mask_accounts(str(error))}", file=sys.stderr)
@@ -49,6 +52,15 @@ def _run(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("orchard-deploy: interrupted", file=sys.stderr)
         return 130
+
+
+def _act(parsed: argparse.Namespace) -> int:
+    try:
+        return int(parsed.command(parsed))
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise SpecError(f"{exc.name}: not installed: pip install 'orchard[deploy]'") from exc
 
 
 def _give_up(*streams: TextIO) -> int:

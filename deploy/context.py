@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.errors import SpecError
 from deploy.record import RecordFile, record_file
 from deploy.site import Site
 from deploy.spark import spark_properties
@@ -77,7 +76,7 @@ def connect(arguments: argparse.Namespace) -> Context:
     """Check the specification, then find out whose account it is: nothing is asked of AWS for a specification that cannot work.
 
     Raises:
-        SpecError: the specification, or boto3 is not installed. AwsError: no credentials, or no answer.
+        SpecError: the specification. AwsError: no credentials, or no answer.
     """
     spec, target = target_spec(arguments), TARGETS[arguments.target]
     check_workers(spec)
@@ -89,8 +88,6 @@ def connect(arguments: argparse.Namespace) -> Context:
 
 def open_aws(*, region: str | None, profile: str | None) -> Aws:
     """The door to AWS."""
-    try:
-        from deploy.aws.session import Aws
-    except ModuleNotFoundError as exc:
-        raise SpecError(f"{exc.name}: not installed: pip install 'orchard[deploy]'") from exc
+    from deploy.aws.session import Aws
+
     return Aws(region=region, profile=profile)
