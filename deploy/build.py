@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ BAKED = (*FILES, *FOLDERS)
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """The last commit that changed what is baked: its hash and its time in seconds since 1970; neither outside of git."""
+    """The last commit that changed what is baked: its hash and its time in seconds since 1970; neither outside of git.
+
+    Where something baked is not as that commit has it, the hash ends in `-dirty`.
+    """
 
     commit: str = "unknown"
     time: int = 0
@@ -26,12 +30,18 @@ class Revision:
 
 def find_revision(tree: Path) -> Revision:
     """The last commit that touched what is baked, so that commits to anything else leave the image as it is."""
-    command = ["git", "-C", str(tree), "log", "-1", "--format=%H %ct", "--", *BAKED]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+        found = _git(tree, "log", "-1", "--format=%H %ct").split()
+        changed = _git(tree, "status", "--porcelain")
     except (OSError, subprocess.SubprocessError):
         return Revision()
-    return Revision(commit=found[0], time=int(found[1])) if found else Revision()
+    return Revision(commit=found[0] + ("-dirty" if changed else ""), time=int(found[1])) if found else Revision()
+
+
+def _git(tree: Path, *words: str) -> str:
+    """What git says of the baked paths."""
+    command = ["git", "-C", str(tree), *words, "--", *BAKED]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def build_command(
@@ -50,6 +60,11 @@ def build_command(
     command += ["--no-cache"] if clean else []
     command += ["--progress", "plain"] if plain else []
     return [*command, str(tree)]
+
+
+def build_line(command: Sequence[str]) -> str:
+    """The line for a shell that does what `build` does. Pure."""
+    return f"DOCKER_BUILDKIT=1 {shlex.join(command)}"
 
 
 def build(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> None:

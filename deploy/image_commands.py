@@ -58,8 +58,7 @@ def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser], pa
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from deploy.build import build, build_command, find_revision
-    from deploy.docker_engine import DockerEngine
+    from deploy.build import build, build_command, build_line, find_revision
 
     spec = target_spec(arguments)
     name, revision = image_name(arguments.tree, spec), find_revision(arguments.tree)
@@ -67,8 +66,10 @@ def _build(arguments: argparse.Namespace) -> int:
         spec, arguments.tree, name=name, revision=revision, cli=arguments.docker, clean=arguments.no_cache, plain=not sys.stderr.isatty()
     )
     if arguments.dry_run:
-        print(*command)
+        print(build_line(command))
         return 0
+    from deploy.docker_engine import DockerEngine
+
     engine = DockerEngine()
     if engine.find_image(name) and not (arguments.force or arguments.no_cache):
         say(f"{name} is there already (--force builds it again)")
@@ -97,9 +98,6 @@ def _add_push(commands: argparse._SubParsersAction[argparse.ArgumentParser], par
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from deploy.docker_engine import DockerEngine
-    from deploy.push import push_image
-
     name = image_name(arguments.tree, target_spec(arguments))
     if arguments.registry is None:
         return _push_to_ecr(arguments, name)
@@ -107,18 +105,21 @@ def _push(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(f"push {name} as {remote}")
         return 0
+    from deploy.docker_engine import DockerEngine
+    from deploy.push import push_image
+
     print(push_image(DockerEngine(), name, remote, say))
     return 0
 
 
 def _push_to_ecr(arguments: argparse.Namespace, name: str) -> int:
-    from deploy.docker_engine import DockerEngine
-    from deploy.push import push_to_ecr
-
     context = connect(arguments)
     if arguments.dry_run:
         print(f"push {name} to ECR in {context.site.account.region}")
         return 0
+    from deploy.docker_engine import DockerEngine
+    from deploy.push import push_to_ecr
+
     digest = push_to_ecr(context.aws, DockerEngine(), context.site.spec.repository, context.tag, context.say)
     print(f"{context.site.spec.repository}@{digest}")
     return 0

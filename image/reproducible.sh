@@ -13,7 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Of the last commit that changed what is baked, as `orchard-deploy build` has it.
-read -r revision epoch < <(git log -1 --format='%H %ct' -- Dockerfile .dockerignore LICENSE pyproject.toml app image)
+baked=(Dockerfile .dockerignore LICENSE pyproject.toml app image)
+read -r revision epoch < <(git log -1 --format='%H %ct' -- "${baked[@]}")
+[ -z "$(git status --porcelain -- "${baked[@]}")" ] || revision+=-dirty
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export SOURCE_DATE_EPOCH=$epoch
 

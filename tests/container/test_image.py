@@ -79,7 +79,7 @@ def test_labels_say_what_it_is(settings: tuple[dict, dict], image: str) -> None:
     assert labels[f"{prefix}.title"] == "orchard"
     assert labels[f"{prefix}.version"] == __version__
     assert labels[f"{prefix}.base.name"] == "orchard-stand-in:emr-7.13.0"
-    assert re.fullmatch("[0-9a-f]{40}|unknown", labels[f"{prefix}.revision"])
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", labels[f"{prefix}.revision"])
     assert MOBILENET_V2.fingerprint in labels.values()
 
 

@@ -1,0 +1,96 @@
+"""What an image is built from and by: its revision, and the command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import __version__
+from deploy.__main__ import main
+from deploy.build import Revision, build_command, find_revision
+from deploy.spec import SPEC_FILE, Spec
+from deploy.tag import FILES, FOLDERS
+from tests.deploy.conftest import ROOT
+
+REVISION = Revision(commit="abc", time=7)
+
+
+def git(tree: Path, *words: str) -> str:
+    who = ["-c", "user.name=Someone", "-c", "user.email=someone@example.com", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", "-C", str(tree), *who, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small repository with something of everything that is baked."""
+    tree = tmp_path / "tree"
+    for folder in FOLDERS:
+        (tree / folder).mkdir(parents=True)
+        (tree / folder / "main.py").touch()
+    for name in FILES:
+        (tree / name).touch()
+    (tree / ".gitignore").write_text("__pycache__/\n", encoding="utf-8")
+    git(tree, "init", "--quiet")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message", "all")
+    return tree
+
+
+def test_the_revision_is_the_last_commit_to_what_is_baked(tree: Path) -> None:
+    commit, time = git(tree, "log", "-1", "--format=%H %ct").split()
+    (tree / "README.md").touch()
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message", "more")
+    assert find_revision(tree) == Revision(commit=commit, time=int(time))
+
+
+@pytest.mark.parametrize("name", ["README.md", "deploy/new.py", "app/__pycache__/main.pyc"])
+def test_what_is_not_baked_may_be_as_it_likes(tree: Path, name: str) -> None:
+    (tree / name).parent.mkdir(exist_ok=True)
+    (tree / name).touch()
+    assert re.fullmatch("[0-9a-f]{40}", find_revision(tree).commit)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "app/main.py", "app/new.py", "image/main.py"])
+def test_what_is_baked_and_not_committed_is_told(tree: Path, name: str) -> None:
+    before = find_revision(tree)
+    (tree / name).write_text("changed", encoding="utf-8")
+    assert find_revision(tree) == Revision(commit=f"{before.commit}-dirty", time=before.time)
+    git(tree, "add", ".")
+    assert find_revision(tree).commit == f"{before.commit}-dirty"
+    git(tree, "commit", "--quiet", "--message", "changed")
+    assert re.fullmatch("[0-9a-f]{40}", find_revision(tree).commit)
+
+
+def test_a_tree_that_git_does_not_know_has_no_revision(tree: Path) -> None:
+    shutil.rmtree(tree / ".git")
+    assert find_revision(tree) == Revision(commit="unknown", time=0)
+
+
+def test_the_command_says_what_goes_into_the_image(spec: Spec) -> None:
+    command = build_command(spec, Path("/tree"), name="orchard:emr-1", revision=REVISION, cli="/usr/bin/docker")
+    assert command == [
+        *("/usr/bin/docker", "build", "--platform", "linux/amd64", "--tag", "orchard:emr-1"),
+        *("--build-arg", "BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"),
+        *("--build-arg", "IMAGE_TAG=emr-1"),
+        *("--build-arg", "REVISION=abc"),
+        *("--build-arg", f"VERSION={__version__}"),
+        *("--build-arg", "SOURCE_DATE_EPOCH=7"),
+        "/tree",
+    ]
+    clean = build_command(spec, Path("/tree"), name="orchard:emr-1", revision=REVISION, clean=True, plain=True)
+    assert clean[-4:] == ["--no-cache", "--progress", "plain", "/tree"]
+
+
+def test_the_printed_line_is_one_for_a_shell(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = shutil.move(tree, tmp_path / "my tree")
+    assert main(["build", "--spec", str(ROOT / SPEC_FILE), "--tree", str(place), "--dry-run"]) == 0
+    line = capsys.readouterr().out.removesuffix("\n")
+    words = shlex.split(line)
+    assert words[:3] == ["DOCKER_BUILDKIT=1", "docker", "build"]
+    assert words[-1] == str(place)
