@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy.docker_engine import DockerEngine
@@ -17,7 +18,7 @@ from deploy.run_local import Locally, plan_run
 from deploy.spec import SPEC_FILE, load_spec
 from tests.container.conftest import CLI
 from tests.deploy.conftest import ROOT
-from tests.golden import PARTITIONS, Golden
+from tests.golden import FEATURES_TOLERANCE, PARTITIONS, Golden
 from tests.runs import Output
 
 
@@ -59,6 +60,37 @@ def test_the_reference_experiment(image: str, golden: Golden, tmp_path: Path) ->
     assert {path.stat().st_gid for path in out.rglob("*")} == {os.getgid()}
 
 
+@pytest.fixture(scope="module")
+def drawn_output(image: str, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Output:
+    """What `run-local` makes of the drawn photos."""
+    out = tmp_path_factory.mktemp("run-local") / "out"
+    done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "24 listed = 24 featurized + 0 rejected" in done.stdout
+    return Output(out)
+
+
+def test_drawn_photos_by_the_specification(image: str, drawn: Path, drawn_output: Output) -> None:
+    """On a clone without the reference photos, too."""
+    report = drawn_output.report
+    assert (report["runtime"], report["spark"]["master"], report["image"]) == ("litert", "local[4]", image.rpartition(":")[2])
+    assert {row["path"] for row in drawn_output.rows("features")} == {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.jpg")}
+    k, ratio = report["pca"]["k"], report["pca"]["explained_variance_ratio"]
+    assert sum(ratio[:k]) >= 0.9 > sum(ratio[: k - 1])
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in drawn_output.folder.rglob("*")} == {(os.getuid(), os.getgid())}
+
+
+def test_tensorflow_is_in_the_image_and_gives_the_same_features(image: str, drawn: Path, drawn_output: Output, tmp_path: Path) -> None:
+    words = ["--image", image, "--input", drawn, "--output", tmp_path / "out", "--slots", 2, "--", "--runtime", "tensorflow"]
+    done = orchard_deploy("run-local", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    output = Output(tmp_path / "out")
+    assert output.report["runtime"] == "tensorflow"
+    assert [row["path"] for row in output.rows("features")] == [row["path"] for row in drawn_output.rows("features")]
+    found, expected = (each.matrix("features", "features") for each in (output, drawn_output))
+    np.testing.assert_allclose(found, expected, atol=FEATURES_TOLERANCE)
+
+
 def test_without_photos_the_job_says_so_and_its_exit_code_comes_through(image: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = orchard_deploy("run-local", "--image", image, "--input", tmp_path / "empty", "--output", tmp_path / "out")
@@ -71,6 +103,26 @@ def test_without_an_input_folder_nothing_is_started(image: str, tmp_path: Path) 
     done = orchard_deploy("run-local", "--image", image, "--input", tmp_path / "none", "--output", tmp_path / "out")
     assert done.returncode == 2
     assert "no such folder" in last_line(done)
+
+
+def test_an_output_inside_the_input_starts_nothing(image: str, drawn: Path) -> None:
+    done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", drawn / "out")
+    assert done.returncode == 2
+    assert "is inside --input" in last_line(done)
+    assert not (drawn / "out").exists()
+
+
+def test_the_printed_lines_run_as_they_are(image: str, drawn: Path, tmp_path: Path) -> None:
+    """By the shell, with a new output folder, which is the caller's in the end; and no file of theirs stays."""
+    out, temporary = tmp_path / "deep" / "out", tmp_path / "tmp"
+    temporary.mkdir()
+    printed = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", out, "--dry-run").stdout
+    environ = {**os.environ, "PATH": f"{Path(CLI).parent}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+    done = subprocess.run(["sh", "-c", printed], env=environ, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(Output(out).rows("features")) == 24
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in (out, *out.rglob("*"))} == {(os.getuid(), os.getgid())}
+    assert list(temporary.iterdir()) == []
 
 
 def test_an_output_that_cannot_be_made(image: str, drawn: Path, tmp_path: Path) -> None:
