@@ -1,4 +1,7 @@
-"""What was made and submitted, kept beside the specification in `.orchard/<name>-<region>.json`.
+"""What was made and submitted, kept beside the specification in `.orchard/<name>-<region>-<hash of the account>.json`.
+
+Each account has its own: what was made in one is not ours in another. A rehearsal names its own folder, in `ORCHARD_RECORDS`, so that it
+neither sees nor touches what there is of real accounts.
 
 Each entry is written before the call that makes the thing, or at the moment its id is known, in one atomic step: a process may be killed
 anywhere, and the next one finds what exists. The record is a convenience all the same: `up`, `status` and `down` look things up by name
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +24,8 @@ from deploy.errors import RefusedError, SpecError
 from deploy.site import Site
 
 FOLDER = ".orchard"
+# Variable that names another folder.
+FOLDER_VARIABLE = "ORCHARD_RECORDS"
 VERSION = 1
 
 
@@ -52,7 +58,7 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one specification has in one region: kinds and names of what `up` made, and the runs, oldest first."""
+    """What one specification has in one account and region: kinds and names of what `up` made, and the runs, oldest first."""
 
     made: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[Submission, ...] = ()
@@ -173,6 +179,10 @@ def _unwritable(path: Path, exc: OSError) -> SpecError:
     return SpecError(f"{path}: {exc.strerror}: the record of what exists must be written before anything is made")
 
 
-def record_file(site: Site, spec_path: Path) -> RecordFile:
-    """The record of a specification in one region."""
-    return RecordFile(spec_path.absolute().parent / FOLDER / f"{site.slug}-{site.account.region}.json")
+def record_file(site: Site, spec_path: Path, environ: Mapping[str, str] = os.environ) -> RecordFile:
+    """The record of a specification in one account and region."""
+    named = environ.get(FOLDER_VARIABLE)
+    folder = Path(named) if named else spec_path.absolute().parent / FOLDER
+    # Too short to tell the account's number by trying all of them.
+    account = hashlib.sha256(site.account.id.encode()).hexdigest()[:8]
+    return RecordFile(folder / f"{site.slug}-{site.account.region}-{account}.json")

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from deploy.errors import SpecError
+from deploy.record import FOLDER_VARIABLE
 from deploy.rehearsal.containers import Containers
 from deploy.rehearsal.faults import Faults
 from deploy.rehearsal.orders import Runner
@@ -30,7 +33,7 @@ class Rehearsal:
     """A rehearsal under way.
 
     Attributes:
-        environ: what a command needs in its environment to talk to it.
+        environ: what a command needs in its environment to talk to it, and to keep its records for as long as it lasts.
         moto: address of moto's server, for looking behind the scenes.
     """
 
@@ -67,6 +70,7 @@ def rehearsal(
         SpecError: moto is not installed. EngineError: no registry can be started.
     """
     with ExitStack() as stack:
+        records = Path(stack.enter_context(TemporaryDirectory(prefix="orchard-rehearsal-"))) / "records"
         moto = stack.enter_context(_moto())
         mirror = stack.enter_context(images(moto, region))
         job_environ = environment(moto, region)
@@ -81,7 +85,7 @@ def rehearsal(
         yield Rehearsal(
             url=url,
             moto=moto,
-            environ=environment(url, region),
+            environ={**environment(url, region), FOLDER_VARIABLE: str(records)},
             serverless=emr,
             containers=eks,
             faults=faults,

@@ -140,7 +140,7 @@ def test_killed_at_any_step_of_down_the_next_one_goes_on(tree: Path, stage: Rehe
             finish(mortal(context, Steps(at, after=True)))
         finish(context)
         assert there(stage) == NOTHING, f"killed at step {at}"
-        assert not (tree / ".orchard").exists()
+        assert not context.record.path.parent.exists()
 
 
 def test_a_submission_that_never_reached_aws_is_forgotten_after_an_hour_and_a_new_one_is_made(theatre: Theatre, tree: Path) -> None:

@@ -39,7 +39,7 @@ def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: Reh
     assert not changing
     assert down(context, force=False, with_data=False) == []
     assert there(stage) == NOTHING
-    assert not (tree / ".orchard").exists()
+    assert not context.record.path.parent.exists()
 
 
 def test_a_run_from_submission_to_the_record(tree: Path, stage: Rehearsal) -> None:
@@ -90,6 +90,30 @@ def test_down_keeps_the_data_and_what_is_not_its_own(tree: Path, stage: Rehearsa
     assert there(stage) == {**NOTHING, "buckets": ["orchard-123456789012-us-east-1"]}
     assert down(context, force=False, with_data=True) == []
     assert there(stage) == NOTHING
+
+
+def test_an_untagged_bucket_of_another_account_is_not_ours_by_the_record_of_this_one(
+    tree: Path, stage: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(context_of(tree))
+    other = as_account("210987654321", monkeypatch)
+    context = context_of(tree, aws=other)
+    bucket = context.site.bucket or ""
+    assert bucket == "orchard-210987654321-us-east-1"
+    other.call("s3", "create_bucket", {"Bucket": bucket})
+    s3.write(other, bucket, "holiday.jpg", b"x")
+    assert "bucket orchard-{account}-us-east-1: orchard-deploy did not make it" in down(context, force=False, with_data=True)
+    assert s3.read(other, bucket, "holiday.jpg") == b"x"
+
+
+def as_account(number: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """AWS as another account sees it."""
+    role = {"RoleArn": f"arn:aws:iam::{number}:role/deployer", "RoleSessionName": "deployer"}
+    keys = Aws(region=REGION).call("sts", "assume_role", role)["Credentials"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+    return Aws(region=REGION)
 
 
 def test_a_lost_record_leaks_nothing(theatre: Theatre, tree: Path) -> None:

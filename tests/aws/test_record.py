@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,13 +70,21 @@ def test_a_file_that_is_no_record_is_named_and_nothing_is_guessed(tmp_path: Path
         RecordFile(tmp_path / "r.json").read()
 
 
-def test_the_record_lies_beside_the_specification_by_name_and_region(site: Site, tree: Path) -> None:
-    file = record_file(replace_name(site, "my/fruit #1"), tree / "emr-serverless.json")
-    assert file.path == tree / ".orchard" / "my-fruit--1-us-east-1.json"
+def test_the_record_lies_beside_the_specification_by_name_region_and_a_hash_of_the_account(site: Site, tree: Path) -> None:
+    file = record_file(Site(replace(site.spec, name="my/fruit_1"), site.account), tree / "emr-serverless.json")
+    assert file.path == tree / ".orchard" / "my-fruit-1-us-east-1-2a33349e.json"
 
 
-def replace_name(site: Site, name: str) -> Site:
-    return Site(replace(site.spec, name=name), site.account)
+def test_each_account_and_region_has_its_own_record(site: Site, tree: Path) -> None:
+    accounts = (site.account, replace(site.account, id="210987654321"), replace(site.account, region="eu-west-3"))
+    paths = {record_file(Site(site.spec, account), tree / "emr-serverless.json").path for account in accounts}
+    assert len(paths) == 3
+    assert not [path for path in paths if re.search(r"\d{12}", path.name)]
+
+
+def test_another_folder_for_records_is_named_by_a_variable(site: Site, tree: Path, tmp_path: Path) -> None:
+    file = record_file(site, tree / "emr-serverless.json", {"ORCHARD_RECORDS": str(tmp_path / "apart")})
+    assert file.path.parent == tmp_path / "apart"
 
 
 def test_a_deleted_record_leaves_no_folder(tmp_path: Path) -> None:

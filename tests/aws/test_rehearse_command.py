@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import main
+from deploy.record import Submission, record_file
+from deploy.site import Site
 from tests.aws.conftest import ROOT
 from tests.aws.test_errors import said_by
 
@@ -51,7 +53,7 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "unset AWS_PROFILE AWS_DEFAULT_PROFILE\n"
-    exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(8))
+    exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(9))
     status = subprocess.run(
         [*ORCHARD, "status", *places], env={**environ, **exported}, capture_output=True, text=True, timeout=60, check=False
     )
@@ -60,6 +62,20 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "orchard-deploy: interrupted"
+
+
+def test_a_rehearsal_neither_sees_nor_touches_the_record_of_a_real_account(tree: Path, site: Site) -> None:
+    """Not even that of an account with the rehearsal's own number."""
+    file = record_file(site, tree / "emr-serverless.json", {})
+    run = Submission(token="t", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0, run="00rreal")
+    file.change(lambda known: known.with_made("bucket", "photos").with_run(run))
+    before = {path: path.read_bytes() for path in file.path.parent.iterdir()}
+    done = rehearse(tree, "--port 0 -- status")
+    assert "00rreal" not in done.stdout
+    assert "repository  orchard: there is none" in done.stdout
+    done = rehearse(tree, "--port 0 -- down --with-data")
+    assert done.stderr.splitlines()[-1] == "orchard-deploy: nothing is left"
+    assert {path: path.read_bytes() for path in file.path.parent.iterdir()} == before
 
 
 @pytest.mark.parametrize(

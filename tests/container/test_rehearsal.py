@@ -13,6 +13,7 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.docker_engine import DockerEngine
+from deploy.record import FOLDER_VARIABLE
 from deploy.rehearsal.registry import StandIn, moto_client, registry
 from deploy.rehearsal.runners import ContainerRunner
 from deploy.rehearsal.stage import Rehearsal
@@ -123,7 +124,7 @@ def test_the_reference_experiment_from_up_to_down(
     assert entry["digest"] == stage.serverless.floor.jobs[run].digest
     orchard_deploy("down", "--with-data")
     assert there(stage) == NOTHING
-    assert not (tmp_path / ".orchard").exists()
+    assert not Path(stage.environ[FOLDER_VARIABLE]).exists()
     assert not DockerEngine().running_containers()
 
 
