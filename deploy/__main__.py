@@ -42,12 +42,12 @@ def _run(argv: list[str]) -> int:
     parser = _parser()
     arguments, extra = _split(argv)
     parsed = parser.parse_args(arguments)
-    parsed.extra = extra
+    parsed.extra, parsed.mask = extra, str
     try:
         return _act(parsed)
     except (DeployError, OrchardError) as error:
         # What is printed may end up in a log that others read.
-        print(f"orchard-deploy: error: {mask_accounts(str(error))}", file=sys.stderr)
+        print(f"orchard-deploy: error: {mask_accounts(parsed.mask(str(error)))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("orchard-deploy: interrupted", file=sys.stderr)

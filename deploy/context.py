@@ -75,6 +75,8 @@ def target_spec(arguments: argparse.Namespace) -> Spec:
 def connect(arguments: argparse.Namespace) -> Context:
     """Check the specification, then find out whose account it is: nothing is asked of AWS for a specification that cannot work.
 
+    From then on `arguments.mask` takes that account's number out of what is printed.
+
     Raises:
         SpecError: the specification. AwsError: no credentials, or no answer.
     """
@@ -83,6 +85,7 @@ def connect(arguments: argparse.Namespace) -> Context:
     spark_properties(spec, target)
     aws = open_aws(region=spec.region, profile=arguments.profile)
     site = Site(spec, aws.account)
+    arguments.mask = site.account.mask
     return Context(aws=aws, site=site, target=target, record=record_file(site, arguments.spec), tree=arguments.tree)
 
 

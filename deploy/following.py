@@ -31,7 +31,7 @@ def print_line(source: Source, line: str) -> None:
 
 
 def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:
-    """What follows the logs of a run in S3, if the specification has them there."""
+    """What follows the logs of a run in S3, if the specification has them there; of the account's number its lines say nothing."""
     logs = context.site.logs
     if logs is None or submission.run is None:
         return None
@@ -43,6 +43,7 @@ def follower(context: Context, submission: Submission, choice: Choice) -> Follow
         lambda: s3.keys(context.aws, S3Place(logs.bucket, prefix)),
         lambda key: s3.read(context.aws, logs.bucket, key),
         choice,
+        context.site.account.mask,
     )
 
 

@@ -108,10 +108,17 @@ class _Seen:
 
 
 class Follower:
-    """Shows of each log what is new since it last looked, line by line; a log that was rotated meanwhile goes on where it was."""
+    """Shows of each log what is new since it last looked, line by line; a log that was rotated meanwhile goes on where it was.
 
-    def __init__(self, target: Target, prefix: str, listing: Listing, reading: Reading, choice: Choice) -> None:
+    Args:
+        mask: takes out of a line what is not to be shown.
+    """
+
+    def __init__(
+        self, target: Target, prefix: str, listing: Listing, reading: Reading, choice: Choice, mask: Callable[[str], str] = str
+    ) -> None:
         self._target, self._prefix, self._listing, self._reading, self._choice = target, prefix, listing, reading, choice
+        self._mask = mask
         self._seen: dict[Source, _Seen] = {}
 
     def new_lines(self) -> Iterator[tuple[Source, str]]:
@@ -119,15 +126,18 @@ class Follower:
         for file in self._choice.pick(log_files(self._target, self._prefix, self._listing())):
             seen = self._seen.setdefault(file.source, _Seen())
             *lines, seen.rest = (seen.rest + self._new_text(file, seen)).split(b"\n")
-            yield from ((file.source, line.decode("utf-8", "replace")) for line in lines)
+            yield from ((file.source, self._text(line)) for line in lines)
 
     def last_lines(self) -> Iterator[tuple[Source, str]]:
         """What is new, and the lines that never got an end: for when nothing more comes."""
         yield from self.new_lines()
         for source, seen in self._seen.items():
             if seen.rest:
-                yield source, seen.rest.decode("utf-8", "replace")
+                yield source, self._text(seen.rest)
                 seen.rest = b""
+
+    def _text(self, line: bytes) -> str:
+        return self._mask(line.decode("utf-8", "replace"))
 
     def _new_text(self, file: LogFile, seen: _Seen) -> bytes:
         if file.index in seen.archived or (file.index is None and file.etag == seen.etag):

@@ -33,8 +33,11 @@ class Account:
 
 
 def mask_accounts(text: str) -> str:
-    """The text without the number of any account, for where it is not known which one there is."""
-    return re.sub(r"(?<![\w-])\d{12}(?![\w])|(?<=-)\d{12}(?=-)", "{account}", text)
+    """The text without the number of any account, for where it is not known which one there is.
+
+    The hash in an image's tag, `emr-7.13.0-…`, may be of digits only, and stays.
+    """
+    return re.sub(r"(?<![\w-])\d{12}(?!\w)|(?<=-)\d{12}(?=-)|(?<=-)(?<!\.\d-)(?<!\.\d\d-)\d{12}(?!\w)", "{account}", text)
 
 
 def offline_account(account: str | None, region: str | None) -> Account:

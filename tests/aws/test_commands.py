@@ -240,9 +240,9 @@ def test_executors_and_attempts_are_shown_when_asked_for(command: Command, stage
     run = run.splitlines()[-1]
     (application,) = stage.serverless.applications
     prefix = f"s3://orchard-123456789012-us-east-1/logs/applications/{application}/jobs/{run}"
-    stage.world.write(f"{prefix}/SPARK_EXECUTOR/1/stderr.gz", gzip.compress(b"hello from 1\n"))
+    stage.world.write(f"{prefix}/SPARK_EXECUTOR/1/stderr.gz", gzip.compress(b"hello from 1 of 123456789012\n"))
     stage.world.write(f"{prefix}/attempts/2/SPARK_DRIVER/stdout.gz", gzip.compress(b"second try\n"))
-    assert command("logs", "--executors")[2] == "hello from 1\n"
+    assert command("logs", "--executors")[2] == "hello from 1 of {account}\n"
     assert command("logs", "--stream", "stdout")[1] == "second try\n"
     assert command("logs", "--stream", "stdout", "--attempt", "1")[1] == "50 photos done\n"
 

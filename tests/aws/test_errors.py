@@ -16,7 +16,7 @@ from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
 from deploy.rehearsal.stage import Rehearsal
 from deploy.site import mask_accounts
-from tests.aws.conftest import REGION, ROOT, Theatre
+from tests.aws.conftest import REGION, ROOT, Theatre, write_tree
 
 
 def said_by(tree: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -176,11 +176,25 @@ def test_no_log_call_or_print_of_credentials_is_in_the_code() -> None:
     [
         ("bucket orchard-123456789012-us-east-1: taken", "bucket orchard-{account}-us-east-1: taken"),
         ("push 123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard", "push {account}.dkr.ecr.us-east-1.amazonaws.com/orchard"),
+        ("bucket orchard-us-east-1-123456789012: taken", "bucket orchard-us-east-1-{account}: taken"),
+        ("read s3://photos-123456789012/a", "read s3://photos-{account}/a"),
+        ("2026-123456789012", "2026-{account}"),
+        ("emr-7.1.10-123456789012 stays", "emr-7.1.10-123456789012 stays"),
         ("emr-7.13.0-123456789012 stays, as does sha256:123456789012345", "emr-7.13.0-123456789012 stays, as does sha256:123456789012345"),
     ],
 )
 def test_errors_show_no_account_and_leave_tags_as_they_are(text: str, masked: str) -> None:
     assert mask_accounts(text) == masked
+
+
+def test_an_account_that_is_known_is_not_shown_wherever_its_number_stands(
+    tmp_path: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = write_tree(tmp_path / "other", bucket="photos-1.0-{account}")
+    stage.faults.plan("s3", "HEAD", "denied", 1)
+    code, err = said_by(tree, capsys, "up")
+    assert code == 1
+    assert "bucket photos-1.0-{account}: it is someone else's" in err
 
 
 @pytest.mark.parametrize("amount", ["nan", "inf", "-1"])

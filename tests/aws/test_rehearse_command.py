@@ -33,7 +33,8 @@ def test_the_real_job_runs_on_photos_of_ones_own_from_s3_to_s3(tree: Path, drawn
     done = rehearse(tree, f"--photos {drawn} -- submit --up --wait --budget 1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "24 listed = 24 featurized + 0 rejected" in done.stdout
-    assert "s3://orchard-123456789012-us-east-1/features/report.html" in done.stdout
+    assert "s3://orchard-{account}-us-east-1/features/report.html" in done.stdout
+    assert "123456789012" not in done.stdout + done.stderr
     assert "USD (billed)" in done.stderr
     assert "SUCCESS" in done.stderr
 

@@ -63,6 +63,13 @@ def test_each_state_and_each_line_is_told_once_and_the_end_is_recorded(theatre: 
     assert (ended.state, ended.ran) == ("SUCCESS", watched.submission.digest)
 
 
+def test_the_runs_lines_are_shown_without_the_account(theatre: Theatre, tree: Path) -> None:
+    theatre.open("print('wrote s3://photos-123456789012/a'); print('and b-123456789012', end='')")
+    watched = Watched(tree)
+    watched.stay()
+    assert watched.shown == ["driver stdout: wrote s3://photos-{account}/a", "driver stdout: and b-{account}"]
+
+
 def test_sparks_own_log_is_shown_on_request_and_its_end_where_the_run_fails(theatre: Theatre, tree: Path) -> None:
     theatre.open("import sys; [print('INFO', n, file=sys.stderr) for n in range(30)]; sys.exit(int(sys.argv[-1] == '5'))")
     quiet, loud = Watched(tree), Watched(tree, extra=("--partitions", "7"))
