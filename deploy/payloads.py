@@ -33,6 +33,10 @@ def create_repository(site: Site) -> Payload:
     }
 
 
+def tag_repository(site: Site) -> Payload:
+    return {"resourceArn": site.repository_arn, "tags": _tag_list(site.tags)}
+
+
 def set_repository_policy(site: Site, present: Mapping[str, Any] | None = None) -> Payload:
     """The service's statement, and those that others have put into the policy."""
     policy = repository_policy(site)
@@ -55,8 +59,9 @@ def create_bucket(site: Site) -> Payload:
     return {"Bucket": site.bucket, **here}
 
 
-def put_bucket_tagging(site: Site) -> Payload:
-    return {"Bucket": site.bucket, "Tagging": {"TagSet": _tag_list(site.tags)}}
+def put_bucket_tagging(site: Site, present: Mapping[str, str] | None = None) -> Payload:
+    """Ours, and those that others have put there: S3 replaces them all."""
+    return {"Bucket": site.bucket, "Tagging": {"TagSet": _tag_list({**(present or {}), **site.tags})}}
 
 
 def put_public_access_block(site: Site) -> Payload:
@@ -71,6 +76,10 @@ def create_role(site: Site) -> Payload:
         "Description": f"Runs of {site.spec.name} on EMR Serverless",
         "Tags": _tag_list(site.tags),
     }
+
+
+def tag_role(site: Site) -> Payload:
+    return {"RoleName": site.role, "Tags": _tag_list(site.tags)}
 
 
 def update_role_trust(site: Site) -> Payload:
@@ -106,6 +115,11 @@ def create_application(site: Site, image: str, *, token: str) -> Payload:
 
 def update_application(site: Site, image: str, *, application: str, token: str) -> Payload:
     return {"applicationId": application, "clientToken": token, **application_settings(site, image)}
+
+
+def tag_application(site: Site, application: str) -> Payload:
+    """All of the tags: the deployer may tag only with the one that says whose it is among them."""
+    return {"resourceArn": site.application_arn(application), "tags": site.tags}
 
 
 def start_job_run(

@@ -1,5 +1,8 @@
 """What has to be done, decided from the specification and what there is: a list of calls with their exact inputs. Pure.
 
+Tags of the specification that what is ours does not have, or has with other values, are put on it; those that were taken out of the
+specification stay, since nobody knows any more whose they are.
+
 An application can be changed only while it is stopped or was never started, and stopped only while no run is active. Everything that is
 made carries a tag that says for which specification, so that what is ours is known even when the record on disk is lost.
 """
@@ -81,16 +84,17 @@ def plan_application(site: Site, seen: Observed, *, tag: str, new_token: Callabl
     image, application = payloads.image_uri(site, tag, seen.digest), own_application(site, seen)
     if application is None:
         return [_create_application(site, image, new_token())]
+    tagging = [] if tagged(site, application.tags) else [_tag_application(site, application)]
     changed = differences(payloads.application_settings(site, image), application.settings)
     if not changed:
-        return []
+        return tagging
     if seen.active:
         raise RefusedError(
             f"application {application.id}: {', '.join(changed)} must change, and run {seen.active[0].id} is active: "
             "wait for its end, or cancel it with `orchard-deploy cancel`"
         )
     stop = [] if application.state in AT_REST else [stop_application(application)]
-    return [*stop, _update_application(site, image, application, changed, new_token())]
+    return [*tagging, *stop, _update_application(site, image, application, changed, new_token())]
 
 
 def own_application(site: Site, seen: Observed) -> Application | None:
@@ -149,6 +153,11 @@ def is_own(site: Site, tags: Mapping[str, str]) -> bool:
     return tags.get(OWNER_TAG) == site.spec.name
 
 
+def tagged(site: Site, tags: Mapping[str, str]) -> bool:
+    """Whether something has every tag that it should have; what others have put there does not count."""
+    return site.tags.items() <= tags.items()
+
+
 def bucket_is_own(site: Site, seen: Observed, recorded: Mapping[str, str]) -> bool:
     """A bucket is tagged in a second call: before that, only the record knows."""
     if seen.bucket is None:
@@ -182,6 +191,8 @@ def _repository(site: Site, seen: Observed, target: Target) -> Iterator[Action]:
         return
     if found is None:
         yield _ecr("create_repository", payloads.create_repository(site), f"make ECR repository {name}", makes=REPOSITORY, name=name)
+    if found and not tagged(site, found.tags):
+        yield _ecr("tag_resource", payloads.tag_repository(site), f"tag ECR repository {name}")
     if found and not found.immutable:
         yield _ecr("put_image_tag_mutability", payloads.put_image_tag_mutability(site), f"keep the tags of {name} from being overwritten")
     if found and not found.scans:
@@ -213,8 +224,8 @@ def _bucket(site: Site, seen: Observed, recorded: Mapping[str, str]) -> Iterator
     found, name = seen.bucket, site.account.mask(site.bucket)
     if found is None:
         yield _s3("create_bucket", payloads.create_bucket(site), f"make bucket {name} in {site.account.region}", makes=BUCKET, name=name)
-    if found is None or not found.tags:
-        yield _s3("put_bucket_tagging", payloads.put_bucket_tagging(site), f"tag bucket {name}")
+    if found is None or not tagged(site, found.tags):
+        yield _s3("put_bucket_tagging", payloads.put_bucket_tagging(site, found.tags if found else {}), f"tag bucket {name}")
     if found is None or not found.blocked:
         yield _s3("put_public_access_block", payloads.put_public_access_block(site), f"keep bucket {name} from the public")
 
@@ -225,7 +236,9 @@ def _role(site: Site, seen: Observed) -> Iterator[Action]:
         yield _iam("create_role", payloads.create_role(site), f"make role {site.role}", makes=ROLE, name=site.role)
     elif not is_own(site, found.tags):
         raise RefusedError(f"role {site.role}: orchard-deploy did not make it: rename or delete it, or choose another `name`")
-    elif not same_policy(job_trust(site), found.trust):
+    elif not tagged(site, found.tags):
+        yield _iam("tag_role", payloads.tag_role(site), f"tag role {site.role}")
+    if found and not same_policy(job_trust(site), found.trust):
         yield _iam("update_assume_role_policy", payloads.update_role_trust(site), f"let EMR Serverless take role {site.role}")
     if found is None or not same_policy(job_policy(site), found.policy):
         yield _iam("put_role_policy", payloads.put_role_policy(site), f"let role {site.role} read the photos and keep the output")
@@ -240,6 +253,15 @@ def _create_application(site: Site, image: str, token: str) -> Action:
         makes=APPLICATION,
         result="applicationId",
         settles=AT_REST,
+    )
+
+
+def _tag_application(site: Site, application: Application) -> Action:
+    return Action(
+        service="emr-serverless",
+        operation="tag_resource",
+        parameters=payloads.tag_application(site, application.id),
+        about=f"tag application {application.id}",
     )
 
 

@@ -95,7 +95,10 @@ class Site:
     @property
     def applications_arn(self) -> str:
         """Every application of EMR Serverless here: an id is only known once there is one."""
-        return self.account.arn("emr-serverless", "/applications/*")
+        return self.application_arn("*")
+
+    def application_arn(self, application: str) -> str:
+        return self.account.arn("emr-serverless", f"/applications/{application}")
 
     @property
     def role(self) -> str:

@@ -35,6 +35,7 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
         "StartApplication": "applicationId",
         "StopApplication": "applicationId",
         "DeleteApplication": "applicationId",
+        "TagResource": "resourceArn tags",
         "StartJobRun": f"""
             applicationId clientToken name tags executionRoleArn executionTimeoutMinutes mode=BATCH retryPolicy.maxAttempts
             jobDriver.sparkSubmit.entryPoint jobDriver.sparkSubmit.entryPointArguments jobDriver.sparkSubmit.sparkSubmitParameters

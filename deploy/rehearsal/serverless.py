@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from deploy.rehearsal import applications, jobs
@@ -47,6 +47,7 @@ class Serverless(Service):
             "StartApplication": self._start_application,
             "StopApplication": self._stop_application,
             "DeleteApplication": self._delete_application,
+            "TagResource": self._tag_application,
             "StartJobRun": self._start_job_run,
             "GetJobRun": lambda asked: {"jobRun": self._describe_run(self._job(asked))},
             "ListJobRuns": self._list_job_runs,
@@ -122,6 +123,13 @@ class Serverless(Service):
     def _delete_application(self, asked: dict[str, Any]) -> dict[str, Any]:
         found = self._application(asked)
         self.applications[found.id] = applications.delete(found, self.clock())
+        return {}
+
+    def _tag_application(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self._application({"applicationId": asked["resourceArn"].partition(":/applications/")[2]})
+        if asked["resourceArn"] != arn(self.region, found.id):
+            raise RefusalError("ResourceNotFoundException", f"Resource {asked['resourceArn']} does not exist", 404)
+        self.applications[found.id] = replace(found, tags={**found.tags, **asked["tags"]})
         return {}
 
     def _application(self, asked: dict[str, Any]) -> Application:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 
 from deploy.context import Context
 from deploy.ensure import down, up
+from deploy.rehearsal.registry import moto_client
 from deploy.rehearsal.stage import Rehearsal
+from deploy.spec import SPEC_FILE
 from deploy.status import status_facts
 from deploy.submit import Wanted, submit
-from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, Theatre, context_of, everything, there
+from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, REGION, Theatre, context_of, everything, there
 from tests.aws.mortal import KilledError, Steps, mortal
 
 Act = Callable[[Context], object]
@@ -63,6 +66,41 @@ def test_killed_at_any_step_of_a_change_the_next_call_completes_it(slow: Rehears
         assert down(context, force=True, with_data=True) == []
         application, at = running_other(context, slow), at + 1
     assert at > least
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
+def test_killed_at_any_step_of_tagging_the_next_call_completes_it(theatre: Theatre, tree: Path, after: bool) -> None:
+    stage, context, at = theatre.open(), context_of(tree), 1
+    up(context)
+    up(context)
+    say_tags(tree, {"project": "step 1"})
+    while killed(up, context, at, after=after):
+        again = context_of(tree, aws=context.aws)
+        up(again)
+        assert up(again).actions == []
+        assert tags_of(stage) == [{"orchard:application": "orchard", "project": f"step {at}"}] * 4, f"killed at step {at}"
+        assert there(stage) == everything(stage)
+        at += 1
+        say_tags(tree, {"project": f"step {at}"})
+    assert at == 5
+
+
+def say_tags(tree: Path, tags: dict[str, str]) -> None:
+    path = tree / SPEC_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "tags": tags}), encoding="utf-8")
+
+
+def tags_of(stage: Rehearsal) -> list[dict[str, str]]:
+    """Of repository, bucket, role and application, asked behind the scenes."""
+    images, buckets, roles = (moto_client(name, stage.moto, REGION) for name in ("ecr", "s3", "iam"))
+    (repository,) = images.describe_repositories()["repositories"]
+    listed = [
+        images.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"],
+        buckets.get_bucket_tagging(Bucket="orchard-123456789012-us-east-1")["TagSet"],
+        roles.list_role_tags(RoleName="orchard-job-us-east-1")["Tags"],
+    ]
+    (application,) = stage.serverless.applications.values()
+    return [*({tag["Key"]: tag["Value"] for tag in tags} for tags in listed), dict(application.tags)]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])

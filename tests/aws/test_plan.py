@@ -17,7 +17,7 @@ from deploy.site import Site
 from deploy.targets import EKS
 
 DIGEST = "sha256:" + "a" * 64
-OURS = {"orchard:application": "orchard"}
+OURS = {"orchard:application": "orchard", "project": "orchard"}
 
 
 def complete(site: Site, **changes: Any) -> Observed:
@@ -125,6 +125,35 @@ def test_a_bucket_that_the_record_names_otherwise_is_not_ours_and_the_old_one_is
     assert "delete_bucket" not in names(plan_down(site, foreign, recorded=other, with_data=True))
     left = list(left_behind(site, foreign, recorded=other, with_data=True))
     assert left[0].startswith("bucket orchard-elsewhere: made before the specification named orchard-{account}-us-east-1: put that name")
+
+
+@pytest.mark.parametrize("project", [{}, {"project": "pears"}])
+def test_what_is_ours_gets_the_tags_of_the_specification_and_keeps_those_of_others(site: Site, project: dict[str, str]) -> None:
+    seen, tags = complete(site), {"orchard:application": "orchard", "team": "x", **project}
+    seen = replace(
+        application(seen, tags=tags),
+        repository=Repository(tags=tags, immutable=True, scans=True, policy=repository_policy(site)),
+        bucket=Bucket(tags=tags, blocked=True, empty=False),
+        role=Role(tags=tags, trust=job_trust(site), policy=job_policy(site)),
+        active=(Run(id="00r1", place="00f1", name="x", state="RUNNING"),),
+    )
+    actions = {(action.service, action.operation): action.parameters for action in up(site, seen)}
+    listed = [{"Key": name, "Value": value} for name, value in site.tags.items()]
+    assert actions.keys() == {
+        ("ecr", "tag_resource"),
+        ("s3", "put_bucket_tagging"),
+        ("iam", "tag_role"),
+        ("emr-serverless", "tag_resource"),
+    }
+    # With the tag that says whose it is: without that one the deployer may not tag applications.
+    assert actions["emr-serverless", "tag_resource"]["tags"] == site.tags
+    assert actions["ecr", "tag_resource"]["tags"] == actions["iam", "tag_role"]["Tags"] == listed
+    kept = {tag["Key"]: tag["Value"] for tag in actions["s3", "put_bucket_tagging"]["Tagging"]["TagSet"]}
+    assert kept == {"team": "x", **site.tags}
+
+
+def test_tags_that_were_taken_out_of_the_specification_stay(site: Site) -> None:
+    assert up(Site(replace(site.spec, tags={}), site.account), complete(site)) == []
 
 
 @pytest.mark.parametrize("kind", ["repository", "bucket", "role"])

@@ -71,6 +71,7 @@ def inputs(site: Site) -> dict[tuple[str, str], dict[str, Any]]:
     return {
         ("emr-serverless", "CreateApplication"): payloads.create_application(site, "i", token="t"),
         ("emr-serverless", "UpdateApplication"): payloads.update_application(site, "i", application="a", token="t"),
+        ("emr-serverless", "TagResource"): payloads.tag_application(site, "a"),
         ("emr-serverless", "StartJobRun"): with_blank(payloads.start_job_run(site, application="a", token=TOKEN, tag="x")),
         ("emr-containers", "StartJobRun"): with_blank(payloads.start_eks_job_run(site, cluster="c", token=TOKEN, tag="x", image="i")),
     }

@@ -101,6 +101,16 @@ def test_a_run_really_runs_leaves_its_logs_where_aws_does_and_is_billed_late(acc
     assert found["imageConfiguration"]["resolvedImageDigest"].startswith("sha256:")
 
 
+def test_an_application_is_tagged_by_its_arn_and_keeps_its_other_tags(account: Account) -> None:
+    application = account.application(tags={"a": "1", "b": "2"})
+    arn = account.emr.get_application(applicationId=application)["application"]["arn"]
+    account.emr.tag_resource(resourceArn=arn, tags={"b": "3", "c": "4"})
+    assert account.emr.get_application(applicationId=application)["application"]["tags"] == {"a": "1", "b": "3", "c": "4"}
+    elsewhere = arn.replace("us-east-1", "eu-west-3")
+    refused(lambda: account.emr.tag_resource(resourceArn=elsewhere, tags={"b": "5"}), "ResourceNotFoundException")
+    refused(lambda: account.emr.tag_resource(resourceArn=f"{arn}/jobruns/00r1", tags={"b": "5"}), "ResourceNotFoundException")
+
+
 def test_an_application_starts_by_itself_for_a_run_and_stops_by_itself(account: Account) -> None:
     application = account.application(autoStopConfiguration={"enabled": True, "idleTimeoutMinutes": 1})
     run = account.start(application)
