@@ -10,7 +10,7 @@ from deploy.aws import s3
 from deploy.context import Context
 from deploy.cost import Prices, amount
 from deploy.errors import AwsError, RefusedError, WaitError
-from deploy.observed import Run
+from deploy.observed import Run, Utilization
 from deploy.record import Submission
 from deploy.targets import SERVERLESS
 from deploy.verify import look
@@ -19,10 +19,11 @@ from deploy.work import Work, work_of
 
 # Seconds that a bill gets to arrive.
 _LATE = 120.0
+_NOTHING = Utilization(cpu=0.0, memory=0.0, storage=0.0)
 
 
 def bill_facts(context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool) -> dict[str, Any]:
-    """The bill as plain data; `billed` is False where only the utilization is known so far.
+    """The bill as plain data; `billed` is False where only the utilization is known so far. A run that never started costs nothing.
 
     Without `photos_exact` the run featurized so many at most, and 1,000 of them cost more than it says.
 
@@ -30,14 +31,15 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
         RefusedError: the service says nothing about this run yet.
     """
     run = _billed_run(context, submission, wait=wait)
-    used = run.billed or run.used
+    idle = _never_started(run)
+    used = run.billed or run.used or (_NOTHING if idle else None)
     if used is None:
         raise RefusedError(f"run {run.id}: {run.state}: EMR Serverless says nothing yet about what it used: call again in a minute")
-    money, work = amount(used, prices), _work(context, run, photos, submission.photos)
+    money, work = amount(used, prices), None if idle else _work(context, run, photos, submission.photos)
     return {
         "run": run.id,
         "state": run.state,
-        "billed": run.billed is not None and SERVERLESS.phases[run.state].final,
+        "billed": idle or (run.billed is not None and SERVERLESS.phases[run.state].final),
         "utilization": asdict(used),
         "amount": money,
         "currency": prices.currency,
@@ -49,6 +51,11 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
     }
 
 
+def _never_started(run: Run) -> bool:
+    """Whether it was over before it had workers: then no bill ever comes."""
+    return run.started is None and SERVERLESS.phases[run.state].final
+
+
 def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
     entry, latest = submission, None
 
@@ -58,7 +65,7 @@ def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
         return latest
 
     def done(run: Run) -> bool:
-        return run.billed is not None or not SERVERLESS.phases[run.state].final or not wait
+        return run.billed is not None or not SERVERLESS.phases[run.state].final or _never_started(run) or not wait
 
     try:
         return wait_for(ask, done, what="the bill", seconds=_LATE, pace=context.pace, say=context.say)

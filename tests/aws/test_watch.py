@@ -215,6 +215,15 @@ def test_a_bill_that_does_not_come_is_replaced_by_the_utilization_and_said_to_be
     assert not facts["billed"]
 
 
+def test_a_run_that_never_had_workers_costs_nothing_and_nobody_waits_for_its_bill(theatre: Theatre, tree: Path) -> None:
+    theatre.open(timings=replace(QUICK, provisioning=1000))
+    watched = Watched(tree)
+    watched.watch.cancel()
+    hasty = replace(watched.context, pace=Pace(sleep=lambda seconds: pytest.fail("waited")))
+    facts = bill_facts(hasty, watched.submission, PRICES, photos=None, wait=True)
+    assert (facts["state"], facts["billed"], facts["amount"], facts["per_1000_photos"]) == ("CANCELLED", True, 0, None)
+
+
 class Clock:
     """A clock that is a minute further each time it is looked at."""
 
