@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.errors import SpecError
 from deploy.iam import JOB_POLICY, job_policy, job_trust, repository_policy
 from deploy.site import S3Place, Site
 from deploy.spark import spark_properties
@@ -230,8 +231,18 @@ def run_name(site: Site, token: str) -> str:
 
 
 def job_arguments(site: Site, extra: tuple[str, ...]) -> list[str]:
-    """The arguments of the job's main file."""
-    return site.spec.job(*extra, input=str(site.input), output=str(site.output)).to_args()
+    """The arguments of the job's main file.
+
+    Raises:
+        SpecError: one of them cannot work, or names a Spark master: with its own the run would use none of its executors.
+    """
+    options = site.spec.job(*extra, input=str(site.input), output=str(site.output))
+    if options.master is not None:
+        raise SpecError(
+            f"arguments of the job: --master {options.master}: the service sets it: remove it from `arguments` in the specification "
+            "or from the command line"
+        )
+    return options.to_args()
 
 
 def _overrides(defaults: Mapping[str, str], logs: S3Place | None) -> Payload:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import re
 import shlex
+import string
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ from deploy.errors import SpecError
 from deploy.rehearsal.protocol import problems
 from deploy.rehearsal.sizing import properties_of, sizing
 from deploy.site import Account, Site
-from deploy.spec import Spec, Worker
+from deploy.spec import SPEC_FILE, Spec, Worker, load_spec
 from deploy.targets import EKS, SERVERLESS, TARGETS
 from deploy.workers import capacity
 
@@ -65,6 +69,51 @@ def test_every_input_holds_against_the_services_own_models(site: Site) -> None:
     check("emr-serverless", "UpdateApplication", payloads.update_application(site, image, application="00f1", token="t1"))
     check("emr-serverless", "StartJobRun", start(site))
     check("emr-containers", "StartJobRun", start_eks(site))
+
+
+TAG_VALUES = [("emr-serverless", "TagValue"), ("emr-containers", "StringEmpty256"), ("iam", "tagValueType")]
+TAG_KEYS = [("emr-serverless", "TagKey"), ("emr-containers", "String128"), ("iam", "tagKeyType")]
+
+
+def takes(tree: Path, values: dict[str, Any]) -> bool:
+    """Whether the schema takes a specification with these values."""
+    path, content = tree / SPEC_FILE, json.loads((tree / SPEC_FILE).read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, **values}), encoding="utf-8")
+    with contextlib.suppress(SpecError):
+        return bool(load_spec(path))
+    return False
+
+
+@pytest.mark.parametrize(
+    ("place", "shapes"),
+    [
+        (lambda text: {"name": text}, [("emr-serverless", "ApplicationName"), *TAG_VALUES]),
+        (lambda text: {"tags": {text: "v"}}, TAG_KEYS),
+        (lambda text: {"tags": {"k": text}}, TAG_VALUES),
+    ],
+    ids=["name", "key of a tag", "value of a tag"],
+)
+def test_what_the_schema_takes_every_service_takes(
+    tree: Path, place: Callable[[str], dict[str, Any]], shapes: list[tuple[str, str]]
+) -> None:
+    taken = "".join(character for character in f"{string.printable}é" if takes(tree, place(f"a{character}b")))
+    assert len(taken) > 60
+    for service, shape in shapes:
+        pattern = MODELS.get_service_model(service).shape_for(shape).metadata["pattern"]
+        plain = pattern.replace(r"\p{L}", "a-zA-Z").replace(r"\p{N}", "0-9").replace(r"\p{Z}", " ")
+        assert re.fullmatch(plain, taken), (service, shape)
+        assert not takes(tree, place(""))
+        assert not takes(tree, place(" "))
+
+
+def test_the_longest_name_and_the_most_tags_are_taken_by_both_services(tree: Path) -> None:
+    tags = {f"k{number}": "v" for number in range(48)}
+    assert takes(tree, {"name": "n" * 51, "tags": tags})
+    site = Site(load_spec(tree / SPEC_FILE), Account(id="123456789012", region="us-east-1"))
+    check("emr-containers", "StartJobRun", start_eks(site))
+    assert (len(start_eks(site)["name"]), len(start_eks(site)["tags"])) == (64, 50)
+    assert not takes(tree, {"name": "n" * 52})
+    assert not takes(tree, {"name": "n", "tags": {**tags, "more": "v"}})
 
 
 @pytest.mark.parametrize("executors", [1, 2, 3])
@@ -151,6 +200,17 @@ def test_the_python_of_the_image_is_named_for_driver_and_executors(site: Site) -
 def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(site: Site, properties: dict[str, str], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         start(Site(replace(site.spec, spark_properties=properties), site.account))
+
+
+@pytest.mark.parametrize("begin", [start, start_eks])
+@pytest.mark.parametrize("arguments", [("--master", "local[16]"), ("--master=local[4]",), ("--master", "")])
+def test_a_master_among_the_arguments_of_the_job_is_refused(
+    site: Site, begin: Callable[[Site], dict[str, Any]], arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SpecError, match=r"arguments of the job: --master .*: the service sets it: remove it from `arguments`"):
+        begin(Site(replace(site.spec, arguments=arguments), site.account))
+    with pytest.raises(SpecError, match="the service sets it"):
+        payloads.job_arguments(site, arguments)
 
 
 def test_the_first_region_is_not_named_to_s3_and_others_are(spec: Spec) -> None:

@@ -44,6 +44,7 @@ def test_the_schema_and_the_object_know_the_same_fields() -> None:
         ({"sparkProperties": {"hive.x": "1"}}, "sparkProperties: 'hive.x' does not match"),
         ({"excutors": 2}, "the top level: Additional properties are not allowed"),
         ({"image": {}}, "image: 'repository' is a required property"),
+        ({"image": {"repository": "x"}}, "image.repository: 'x' is too short"),
     ],
 )
 def test_what_the_schema_refuses_is_named_with_its_place(tmp_path: Path, values: dict[str, Any], place: str) -> None:
