@@ -92,4 +92,5 @@ def money_lines(money: Money) -> Iterator[str]:
     yield f"            from: {money.rates.measured}"
     yield f"prices      {money.prices.source}"
     if money.target is EKS:
-        yield "            EMR's part alone; the nodes are billed by EC2 or Fargate, and only `submit --wait` ends a run at its time-out"
+        yield "            EMR's part alone; the nodes are billed by EC2 or Fargate"
+        yield "            nothing ends a run at its time-out but `submit --wait`, as long as it is there: counted from RUNNING"

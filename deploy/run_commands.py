@@ -15,6 +15,7 @@ from deploy.context import Context, aws_arguments, connect
 from deploy.cost import load_prices
 from deploy.errors import DeployError, RefusedError
 from deploy.money import Money, add_money, add_prices, check, money_lines, money_of
+from deploy.patience import patience
 from deploy.payloads import job_arguments
 from deploy.record import Submission
 from deploy.targets import EKS, SERVERLESS
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from deploy.submit import Wanted
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-# Minutes that a run may spend in the queue and on getting workers, beyond its own time-out.
-_BEFORE_THE_START = 30
 
 
 def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
@@ -48,7 +46,12 @@ def _add_submit(commands: Commands, parents: list[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--budget", type=_amount, metavar="AMOUNT", help="refuse if the worst case costs more")
     parser.add_argument("--wait", action="store_true", help="stay to the end: states, the driver's lines, then what it cost")
-    parser.add_argument("--wait-minutes", type=float, metavar="M", help="stay so long at most (default: the run's own time-out and a bit)")
+    parser.add_argument(
+        "--wait-minutes",
+        type=_minutes,
+        metavar="M",
+        help="stay so long at most (default: the queue's and the run's own time-out and a bit)",
+    )
     parser.add_argument("--verbose", action="store_true", help="with --wait, show Spark's own log too")
     parser.add_argument("--detach", action="store_true", help="leave the run alone when this command ends early, instead of cancelling it")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and the input of the call")
@@ -64,6 +67,13 @@ def _amount(text: str) -> float:
     return value
 
 
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+    return value
+
+
 def _submit(arguments: argparse.Namespace) -> int:
     from deploy.submit import Wanted, submit
 
@@ -74,7 +84,7 @@ def _submit(arguments: argparse.Namespace) -> int:
     photos = count_photos(context, arguments.photos, arguments.extra)
     money = money_of(context.site, context.target, arguments, photos)
     check(money, arguments.budget)
-    if context.target is EKS and arguments.budget is not None and (not arguments.wait or arguments.detach):
+    if not context.target.ends_runs and arguments.budget is not None and (not arguments.wait or arguments.detach):
         raise RefusedError("--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those")
     wanted = Wanted(extra=arguments.extra, main_file=arguments.upload_main, photos=photos)
     if arguments.dry_run:
@@ -114,11 +124,10 @@ def _dry_run(context: Context, wanted: Wanted, money: Money) -> int:
 def _stay(context: Context, submission: Submission, arguments: argparse.Namespace) -> Submission:
     from deploy.watch import Watch, ask_person, watch
 
-    spec = context.site.spec
     if context.site.logs is None:
         context.say("the specification has no `logs`, so the driver's lines are not shown")
-    minutes = arguments.wait_minutes or spec.timeout_minutes * spec.max_attempts + _BEFORE_THE_START
-    ended = watch(Watch(context, submission, verbose=arguments.verbose), seconds=minutes * 60, detach=arguments.detach, ask=ask_person)
+    seconds = patience(context.site.spec, context.target, arguments.wait_minutes)
+    ended = watch(Watch(context, submission, verbose=arguments.verbose), seconds=seconds, detach=arguments.detach, ask=ask_person)
     if context.target is SERVERLESS:
         _say_cost(context, ended, arguments)
     return ended

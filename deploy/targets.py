@@ -39,6 +39,7 @@ class Target:
         phases: of each of its states.
         base: base image of a release.
         release: release label of a run.
+        ends_runs: whether the service ends a run at its time-out, and one that waits too long; else only who stays with it does.
         interpreter: the properties that name the Python of driver and executors.
         disk: the property of a worker's disk, if there is one.
         logs: prefix of a run's logs below the place for logs.
@@ -54,6 +55,7 @@ class Target:
     phases: Mapping[str, Phase]
     base: str
     release: str
+    ends_runs: bool
     interpreter: tuple[str, ...]
     disk: str | None
     logs: str
@@ -84,6 +86,7 @@ SERVERLESS = Target(
     },
     base="public.ecr.aws/emr-serverless/spark/{release}:latest",
     release="{release}",
+    ends_runs=True,
     interpreter=(
         "spark.emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON",
         "spark.emr-serverless.driverEnv.PYSPARK_PYTHON",
@@ -114,6 +117,7 @@ EKS = Target(
     },
     base="public.ecr.aws/emr-on-eks/spark/{release}:latest",
     release="{release}-latest",
+    ends_runs=False,
     interpreter=("spark.pyspark.python", "spark.pyspark.driver.python"),
     disk=None,
     logs="{place}/jobs/{run}",

@@ -14,6 +14,7 @@ from deploy.following import LAST_LINES, follower, print_line
 from deploy.hints import hint, hints
 from deploy.logs import Choice, Follower, Source
 from deploy.observed import Run
+from deploy.patience import allowance
 from deploy.record import Submission
 from deploy.targets import TARGETS, Phase
 from deploy.verify import look, wrong_image
@@ -43,6 +44,7 @@ class Watch:
     patience: float = LAST_LINES
     _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=_TAIL))
     _state: str = ""
+    _waited: bool = False
     _lines: int = 0
     _told: set[str] = field(default_factory=set)
     _follower: Follower | None = None
@@ -53,17 +55,45 @@ class Watch:
     def until_over(self, seconds: float) -> Run:
         """Wait for the end, telling each change of state and each line once.
 
+        Where the service ends no run at its time-out, the time from the moment on at which it is seen to work is limited, too.
+
         Raises:
             WaitError: it is not over in time.
         """
-        found = wait_for(
-            self._look,
-            lambda run: self._phase(run).final,
-            what=f"the end of run {self.submission.run}",
-            seconds=seconds,
-            pace=self.context.pace,
-            say=self.context.say,
-        )
+        if TARGETS[self.submission.target].ends_runs:
+            return self._to_the_end(seconds)
+        deadline = self.context.pace.clock() + seconds
+        found = self._wait(lambda run: self._phase(run) is not Phase.WAITING, seconds)
+        return self._show_rest(found) if self._phase(found).final else self._within_allowance(deadline, self._age(found))
+
+    def _age(self, found: Run) -> float:
+        """Seconds for which a run may have been at work when it is first seen to be: none if it was seen to wait, else its whole life."""
+        if self._waited or found.created is None:
+            return 0.0
+        return max(0.0, self.context.now() - found.created)
+
+    def _within_allowance(self, deadline: float, age: float) -> Run:
+        """Wait for the end of a run that is at work, until the deadline or the end of what its time-out gives it."""
+        spec, now = self.context.site.spec, self.context.pace.clock()
+        end = now + allowance(spec) - age
+        try:
+            return self._to_the_end(min(end, deadline) - now)
+        except WaitError as error:
+            if deadline < end:
+                raise
+            attempts = f" x {spec.max_attempts} attempts" if spec.max_attempts > 1 else ""
+            limit = f"its timeoutMinutes ({spec.timeout_minutes}{attempts})"
+            raise WaitError(f"run {self.submission.run}: at work for all of {limit}, and not over") from error
+
+    def _to_the_end(self, seconds: float) -> Run:
+        return self._show_rest(self._wait(lambda run: self._phase(run).final, seconds))
+
+    def _wait(self, done: Callable[[Run], bool], seconds: float) -> Run:
+        what = f"the end of run {self.submission.run}"
+        return wait_for(self._look, done, what=what, seconds=seconds, pace=self.context.pace, say=self.context.say)
+
+    def _show_rest(self, found: Run) -> Run:
+        """Show the last lines of a run that is over."""
         failed = self._phase(found) is Phase.FAILED
         self._show_last(LAST_LINES if failed else LAST_LINES / 4)
         for source, line in self._unshown if failed else ():
@@ -73,7 +103,7 @@ class Watch:
     def cancel(self) -> Run:
         """End the run and wait until it is over: while it is being cancelled it still costs."""
         cancel(self.context, self.submission)
-        return self.until_over(CANCELLING)
+        return self._to_the_end(CANCELLING)
 
     def judge(self, run: Run) -> Submission:
         """Record how the run ended, and raise unless it ended well.
@@ -102,6 +132,7 @@ class Watch:
         if run.state != self._state:
             self._state = run.state
             self.context.say(f"run {run.id}: {run.state}" + (f" ({run.details})" if run.details else ""))
+        self._waited = self._waited or self._phase(run) is Phase.WAITING
         self._show_new()
         return run
 

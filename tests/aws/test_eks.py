@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,17 @@ import pytest
 from deploy.__main__ import main
 from deploy.aws import s3
 from deploy.choose import choose_run, known_runs
+from deploy.context import Context
 from deploy.ensure import down, up
-from deploy.errors import RefusedError, RunError, SpecError
+from deploy.errors import RefusedError, RunError, SpecError, WaitError
 from deploy.rehearsal.jobs import Stage
 from deploy.rehearsal.stage import Rehearsal
 from deploy.spec import SPEC_FILE, load_spec
 from deploy.submit import Wanted, submit
 from deploy.targets import EKS, SERVERLESS, spec_for
+from deploy.waiting import Pace
 from deploy.watch import Watch, watch
-from tests.aws.conftest import CLUSTER, LONG_JOB, NOTHING, Theatre, context_of, there, tree_tag
+from tests.aws.conftest import CLUSTER, LONG_JOB, NOTHING, QUICK, Theatre, context_of, there, tree_tag
 
 
 def never(question: str) -> None:
@@ -125,7 +128,70 @@ def test_a_budget_on_eks_needs_someone_who_ends_the_run(tree: Path, stage: Rehea
     assert main([*words, "--wait"]) == 0
     captured = capsys.readouterr()
     assert "EMR's part alone; the nodes are billed by EC2 or Fargate" in captured.err
+    assert "nothing ends a run at its time-out but `submit --wait`" in captured.err
     assert captured.out.splitlines()[0] == "50 photos done"
+
+
+class Hours:
+    """A clock that stands but for the sleeps, which are short in truth; what is said is noted with its time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.said: list[tuple[float, str]] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        time.sleep(0.05)
+
+    def put_into(self, context: Context) -> Context:
+        pace = Pace(first=2, longest=10, clock=lambda: self.now, sleep=self.sleep)
+        return replace(context, pace=pace, tell=lambda line: self.said.append((self.now, line)))
+
+    def when(self, text: str) -> float:
+        return next(now for now, line in self.said if text in line)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(theatre: Theatre, tree: Path, attempts: int) -> None:
+    stage, hours = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=0.3)), Hours()
+    context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=attempts))
+    up(context)
+    submission = submit(context, Wanted())
+    times = f"5 x {attempts} attempts" if attempts > 1 else "5"
+    with pytest.raises(WaitError) as caught:
+        watch(Watch(context, submission, patience=0), seconds=6000 * 60, detach=False, ask=never)
+    assert str(caught.value) == (
+        f"run {submission.run}: at work for all of its timeoutMinutes ({times}), and not over; it was cancelled, and is CANCELLED now"
+    )
+    assert hours.when(": RUNNING") > 0  # it was seen to wait
+    assert hours.when(": CANCEL") == pytest.approx(hours.when(": RUNNING") + 300 * attempts, abs=10)
+    assert stage.containers.floor.jobs[submission.run or ""].stage is Stage.CANCELLED
+    assert context.record.read().runs[0].state == "CANCELLED"
+
+
+def test_a_run_on_eks_that_was_at_work_before_someone_came_has_the_rest_of_its_time(theatre: Theatre, tree: Path) -> None:
+    theatre.open(LONG_JOB)
+    hours, born = Hours(), time.time()
+    context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=1))
+    up(context)
+    submission = submit(context, Wanted())
+    while Watch(context, submission, patience=0)._look().state != "RUNNING":
+        time.sleep(0.02)
+    came = hours.now
+    late = replace(context, now=lambda: born + 240)
+    with pytest.raises(WaitError, match="at work for all of its timeoutMinutes"):
+        watch(Watch(late, submission, patience=0), seconds=6000 * 60, detach=False, ask=never)
+    assert 50 < hours.when(": CANCEL") - came < 80
+
+
+def test_the_wait_on_eks_is_limited_too(theatre: Theatre, tree: Path) -> None:
+    stage, hours = theatre.open(LONG_JOB), Hours()
+    context = hours.put_into(context_of(tree, target="eks"))
+    up(context)
+    submission = submit(context, Wanted())
+    with pytest.raises(WaitError, match="not after 2 minutes; it was cancelled"):
+        watch(Watch(context, submission, patience=0), seconds=120, detach=False, ask=never)
+    assert stage.containers.floor.jobs[submission.run or ""].stage is Stage.CANCELLED
 
 
 def test_the_files_for_eks_hold_a_quota_for_the_namespace(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

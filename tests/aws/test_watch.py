@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,17 @@ from deploy.cost import PRICES_FILE, load_prices
 from deploy.ensure import up
 from deploy.errors import CredentialsError, DeniedError, RunError, UnavailableError, WaitError
 from deploy.logs import Source
+from deploy.patience import patience
+from deploy.payloads import QUEUE_MINUTES
 from deploy.record import Submission
+from deploy.rehearsal.jobs import Stage
 from deploy.rehearsal.stage import Rehearsal
+from deploy.spec import SPEC_FILE, load_spec
 from deploy.submit import Wanted, submit
+from deploy.targets import EKS, SERVERLESS
 from deploy.waiting import Pace, wait_for
 from deploy.watch import Watch, watch
-from tests.aws.conftest import FAST, LONG_JOB, QUICK, Theatre, context_of
+from tests.aws.conftest import FAST, LONG_JOB, QUICK, ROOT, Theatre, context_of
 
 PRICES = load_prices(PRICES_FILE, region="us-east-1", architecture="X86_64")
 
@@ -112,6 +118,33 @@ def test_when_the_time_is_over_the_run_is_cancelled(theatre: Theatre, tree: Path
         watched.stay(0.5)
     assert watched.final(stage) == "CANCELLED"
     assert watched.context.record.read().runs[0].state == "CANCELLED"
+
+
+def test_a_run_that_waits_in_its_services_queue_is_left_there(theatre: Theatre, tree: Path) -> None:
+    stage = theatre.open("import sys, time; time.sleep(0 if '--varieties' in sys.argv else 60)")
+    watched = Watched(tree)
+    floor, now = stage.serverless.floor, [0.0]
+    second = submit(watched.context, Wanted(photos=50, extra=("--varieties", "5")))
+
+    def sleep(seconds: float) -> None:
+        time.sleep(0.05)
+        if floor.jobs[second.run or ""].stage is Stage.QUEUED:
+            now[0] += seconds
+        if now[0] > QUEUE_MINUTES * 60 - 1200 and watched.final(stage) != "CANCELLED":
+            watched.watch.cancel()
+
+    context = replace(watched.context, pace=Pace(first=600, longest=600, clock=lambda: now[0], sleep=sleep))
+    seconds = patience(context.site.spec, SERVERLESS)
+    ended = watch(Watch(context, second, patience=0), seconds=seconds, detach=False, ask=lambda question: None)
+    assert ended.state == "SUCCESS"
+    assert now[0] > 300 * 60
+
+
+def test_the_patience_is_beyond_whatever_the_service_ends_and_as_asked_where_it_is_asked() -> None:
+    spec = replace(load_spec(ROOT / SPEC_FILE), timeout_minutes=7, max_attempts=3)
+    assert patience(spec, SERVERLESS) > (QUEUE_MINUTES + 7 * 3) * 60
+    assert 7 * 3 * 60 < patience(spec, EKS) <= (7 * 3 + 30) * 60
+    assert patience(spec, SERVERLESS, 2.5) == patience(spec, EKS, 2.5) == 150
 
 
 def test_a_run_that_cannot_be_cancelled_is_not_forgotten(theatre: Theatre, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
