@@ -75,7 +75,7 @@ def plan_up(
     actions = [*_repository(site, seen, target), *_bucket(site, seen, recorded)]
     if target is not SERVERLESS:
         return actions
-    actions += _role(site, seen)
+    actions += plan_role(site, seen)
     return [*actions, *plan_application(site, seen, tag=tag, new_token=new_token)] if seen.digest else actions
 
 
@@ -230,7 +230,8 @@ def _bucket(site: Site, seen: Observed, recorded: Mapping[str, str]) -> Iterator
         yield _s3("put_public_access_block", payloads.put_public_access_block(site), f"keep bucket {name} from the public")
 
 
-def _role(site: Site, seen: Observed) -> Iterator[Action]:
+def plan_role(site: Site, seen: Observed) -> Iterator[Action]:
+    """The calls that let EMR Serverless take the job's role, and let the role do what the specification needs."""
     found = seen.role
     if found is None:
         yield _iam("create_role", payloads.create_role(site), f"make role {site.role}", makes=ROLE, name=site.role)

@@ -22,9 +22,9 @@ from deploy.errors import ImageError, InvalidError, RefusedError, SpecError
 from deploy.execute import execute, settle
 from deploy.observed import Observed, Run
 from deploy.places import check_places
-from deploy.plan import APPLICATION, AT_REST, PASSING, own_application, plan_application
+from deploy.plan import APPLICATION, AT_REST, PASSING, is_own, own_application, plan_application, plan_role
 from deploy.record import Record, Submission
-from deploy.site import S3Place
+from deploy.site import S3Place, Site
 from deploy.targets import SERVERLESS, TARGETS
 from deploy.verify import look
 
@@ -74,13 +74,21 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
     if seen.digest is None:
         where = f"{site.spec.repository}:{context.tag}"
         raise ImageError(f"{where}: ECR does not have it: `orchard-deploy up` makes the repository, `build` and `push` the image")
-    if context.target is SERVERLESS and seen.role is None:
-        raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
     if site.bucket and seen.bucket is None:
         raise RefusedError(f"bucket {site.account.mask(site.bucket)}: there is none: `orchard-deploy up` makes it")
     check_places(site, seen, context.target)
+    if context.target is SERVERLESS:
+        _check_role(site, seen)
     if photos == 0:
         raise RefusedError(f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)")
+
+
+def _check_role(site: Site, seen: Observed) -> None:
+    """A role that was made for another `output`, say, lets a run compute and then not write. One that someone else made is their affair."""
+    if seen.role is None:
+        raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
+    if is_own(site, seen.role.tags) and any(plan_role(site, seen)):
+        raise RefusedError(f"role {site.role}: it does not let a run do what the specification needs now: `orchard-deploy up` sets it")
 
 
 def start_payload(

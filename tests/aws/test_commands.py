@@ -17,8 +17,10 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.aws import s3
+from deploy.rehearsal.registry import moto_client
 from deploy.rehearsal.stage import Rehearsal
-from tests.aws.conftest import ROOT, Theatre, context_of, tree_tag
+from deploy.site import OWNER_TAG
+from tests.aws.conftest import REGION, ROOT, Theatre, context_of, tree_tag
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -39,6 +41,11 @@ def command(tree: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 def photo(tree: Path) -> None:
     context = context_of(tree)
     s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
+
+
+def edit(tree: Path, **changes: Any) -> None:
+    path = tree / "emr-serverless.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_a_whole_story(command: Command, stage: Rehearsal, tree: Path) -> None:
@@ -137,6 +144,39 @@ def test_what_a_run_needs_is_asked_for_before_it_is_started(command: Command, st
     assert (code, out) == (1, "")
     assert re.search(message, err)
     assert stage.serverless.floor.jobs == {}
+
+
+@pytest.mark.parametrize("key", ["input", "output"])
+def test_a_role_of_another_specification_is_found_out_before_a_run_is_paid_for(
+    command: Command, stage: Rehearsal, tree: Path, key: str
+) -> None:
+    command("up")
+    command("up")
+    edit(tree, **{key: f"s3://{{bucket}}/{key}-2"})
+    photo(tree)
+    code, out, err = command("submit")
+    assert (code, out) == (1, "")
+    needs = "it does not let a run do what the specification needs now: `orchard-deploy up` sets it"
+    assert err.splitlines()[-1] == f"orchard-deploy: error: role orchard-job-us-east-1: {needs}"
+    assert stage.serverless.floor.jobs == {}
+    command("up")
+    assert command("submit")[0] == 0
+    (job,) = stage.serverless.floor.jobs.values()
+    assert f"s3://orchard-123456789012-us-east-1/{key}-2" in job.request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+
+
+def test_a_role_that_someone_else_may_take_is_found_out_and_one_of_someone_elses_is_theirs(
+    command: Command, stage: Rehearsal, tree: Path
+) -> None:
+    command("up")
+    photo(tree)
+    iam = moto_client("iam", stage.moto, REGION)
+    role = iam.get_role(RoleName="orchard-job-us-east-1")["Role"]
+    anyone = {"Effect": "Allow", "Principal": {"Service": "emr-serverless.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anyone]}))
+    assert "does not let a run do what the specification needs now" in command("submit")[2]
+    iam.untag_role(RoleName=role["RoleName"], TagKeys=[OWNER_TAG])
+    assert command("submit")[0] == 0
 
 
 def test_a_dry_run_of_submit_prints_the_call_and_makes_nothing(command: Command, stage: Rehearsal, tree: Path) -> None:
