@@ -14,11 +14,11 @@ from deploy.aws_commands import count_photos
 from deploy.context import Context, aws_arguments, connect
 from deploy.cost import load_prices
 from deploy.errors import DeployError, RefusedError
-from deploy.money import Money, add_money, add_prices, check, money_lines, money_of
+from deploy.money import add_money, add_prices, check, money_lines, money_of
 from deploy.patience import patience
 from deploy.payloads import job_arguments
 from deploy.record import Submission
-from deploy.targets import EKS, SERVERLESS
+from deploy.targets import SERVERLESS
 
 if TYPE_CHECKING:
     from deploy.submit import Wanted
@@ -87,10 +87,10 @@ def _submit(arguments: argparse.Namespace) -> int:
     if not context.target.ends_runs and arguments.budget is not None and (not arguments.wait or arguments.detach):
         raise RefusedError("--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those")
     wanted = Wanted(extra=arguments.extra, main_file=arguments.upload_main, photos=photos)
-    if arguments.dry_run:
-        return _dry_run(context, wanted, money)
     for line in money_lines(money):
         context.say(line)
+    if arguments.dry_run:
+        return _dry_run(context, wanted, up=arguments.up)
     if arguments.up:
         from deploy.docker_engine import DockerEngine
         from deploy.ensure import bring_up
@@ -106,18 +106,12 @@ def _submit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(context: Context, wanted: Wanted, money: Money) -> int:
-    from deploy.ensure import look_up
-    from deploy.submit import main_place, start_payload
+def _dry_run(context: Context, wanted: Wanted, *, up: bool) -> int:
+    from deploy.preview import preview
 
-    plan = look_up(context)
-    spec, seen = context.site.spec, plan.seen
-    place = spec.eks.virtual_cluster if context.target is EKS and spec.eks else next((found.id for found in seen.applications), "")
-    entry_point = str(main_place(context, wanted.main_file)) if wanted.main_file else None
-    payload = start_payload(context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point)
-    for line in (*money_lines(money), *(f"to do       {action.about}" for action in plan.actions)):
-        context.say(line)
-    print(json.dumps({name: value for name, value in payload.items() if name != "clientToken"}, indent=1))
+    request = preview(context, wanted, up=up)
+    if request:
+        print(json.dumps(request, indent=1))
     return 0
 
 

@@ -64,12 +64,12 @@ def submit(context: Context, wanted: Wanted) -> Submission:
         place = _ready_place(context, seen)
         entry_point = _upload(context, wanted.main_file)
         request = start_payload(context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point)
-        submission = _same(context, place, request) or _announce(context, place, request, seen.digest or "", wanted)
+        submission = under_way(context, place, request) or _announce(context, place, request, seen.digest or "", wanted)
         return submission if submission.run else _start(context, submission, request)
 
 
 def check_ready(context: Context, seen: Observed, photos: int | None = None) -> None:
-    """Raise unless everything is there that a run needs beside the application: an empty input would be paid for, too."""
+    """Raise unless everything is there that a run needs beside the application."""
     site = context.site
     if seen.digest is None:
         where = f"{site.spec.repository}:{context.tag}"
@@ -79,6 +79,11 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
     check_places(site, seen, context.target)
     if context.target is SERVERLESS:
         _check_role(site, seen)
+    check_photos(site, photos)
+
+
+def check_photos(site: Site, photos: int | None) -> None:
+    """Raise `RefusedError` if the input was counted and is empty: its run would be paid for, too."""
     if photos == 0:
         raise RefusedError(f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)")
 
@@ -170,7 +175,7 @@ def _content(main_file: Path) -> bytes:
         raise SpecError(f"--upload-main {main_file}: {exc.strerror}") from exc
 
 
-def _same(context: Context, place: str, request: Mapping[str, Any]) -> Submission | None:
+def under_way(context: Context, place: str, request: Mapping[str, Any]) -> Submission | None:
     """The submission that this one repeats: announced by a call that was cut off, or with a run that is not over.
 
     Two runs of one request would write the same output, so the second is never what anyone wants.

@@ -20,7 +20,7 @@ from deploy.aws import s3
 from deploy.rehearsal.registry import moto_client
 from deploy.rehearsal.stage import Rehearsal
 from deploy.site import OWNER_TAG
-from tests.aws.conftest import REGION, ROOT, Theatre, context_of, tree_tag
+from tests.aws.conftest import LONG_JOB, NOTHING, REGION, ROOT, Theatre, context_of, there, tree_tag
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -187,6 +187,78 @@ def test_a_dry_run_of_submit_prints_the_call_and_makes_nothing(command: Command,
     assert json.loads(out)["jobDriver"]["sparkSubmit"]["entryPointArguments"][-2:] == ["--varieties", "5"]
     assert "to do       make application orchard" in err
     assert stage.serverless.applications == {}
+
+
+def to_do(err: str) -> list[str]:
+    """The steps that a dry run names, but for those that the command itself says nothing of."""
+    steps = [line.removeprefix("orchard-deploy: to do       ") for line in err.splitlines() if line.startswith("orchard-deploy: to do ")]
+    return [step for step in steps if not step.startswith(("push ", "start a run ", "upload "))]
+
+
+def said(err: str) -> list[str]:
+    return [line.removeprefix("orchard-deploy: ") for line in err.splitlines()]
+
+
+def last(err: str) -> str:
+    return err.splitlines()[-1]
+
+
+def test_a_dry_run_of_submit_ends_where_submit_does(command: Command, stage: Rehearsal, tree: Path) -> None:
+    def both(*words: str) -> tuple[str, str]:
+        dry, real = command("submit", "--dry-run", *words), command("submit", *words)
+        assert (dry[0], dry[1], last(dry[2])) == (real[0], real[1], last(real[2])) == (1, "", last(dry[2]))
+        assert to_do(dry[2]) == [line for line in said(real[2]) if line in to_do(dry[2])]
+        return dry[2], last(dry[2])
+
+    before = there(stage)
+    assert command("submit", "--dry-run")[0] == 1
+    assert there(stage) == before == NOTHING
+    assert "ECR does not have it" in both()[1]
+    err, end = both("--up")  # makes everything, and finds the new bucket empty
+    assert "no photos in it" in end
+    assert to_do(err)[0] == "make ECR repository orchard"
+    assert "no photos in it" in both()[1]
+    assert "no photos in it" in both("--up")[1]
+    photo(tree)
+    edit(tree, output="s3://{bucket}/elsewhere")
+    assert "`orchard-deploy up` sets it" in both()[1]
+
+
+@pytest.mark.parametrize("words", [(), ("--up",)])
+def test_a_dry_run_of_submit_names_what_submit_does(command: Command, stage: Rehearsal, tree: Path, words: tuple[str, ...]) -> None:
+    command("up")
+    photo(tree)
+    for changes in ({}, {"executors": 1}):
+        edit(tree, **changes)
+        dry, real = command("submit", "--dry-run", *words)[2], command("submit", *words)
+        assert real[0] == 0
+        assert to_do(dry) == [line for line in said(real[2]) if line.startswith(("make ", "change ", "stop ", "let "))]
+        assert said(dry)[-1] == f"to do       start a run of orchard:{tree_tag(tree)}"
+        while there(stage)["runs"]:
+            time.sleep(0.05)
+
+
+def test_a_dry_run_of_submit_up_names_a_change_of_the_role_and_submit_alone_is_not_what_makes_it(
+    command: Command, stage: Rehearsal, tree: Path
+) -> None:
+    command("up")
+    command("up")
+    photo(tree)
+    edit(tree, output="s3://{bucket}/elsewhere")
+    dry, real = command("submit", "--dry-run", "--up"), command("submit", "--up")
+    assert (dry[0], real[0]) == (0, 0)
+    assert to_do(dry[2]) == ["let role orchard-job-us-east-1 read the photos and keep the output"]
+    assert to_do(dry[2])[0] in said(real[2])
+
+
+def test_a_dry_run_of_submit_says_when_nothing_would_be_started(theatre: Theatre, command: Command, tree: Path) -> None:
+    theatre.open(LONG_JOB)
+    command("up")
+    photo(tree)
+    _, run, _ = command("submit")
+    code, out, err = command("submit", "--dry-run")
+    assert (code, out) == (0, "")
+    assert last(err) == f"orchard-deploy: run {run.strip()} does the very same and is not over: not started again"
 
 
 def test_an_uploaded_main_file_is_what_runs(command: Command, stage: Rehearsal, tree: Path, tmp_path: Path) -> None:

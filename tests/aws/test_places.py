@@ -73,7 +73,7 @@ def test_a_bucket_of_the_specification_in_another_region_is_in_the_way_on_server
 @pytest.mark.parametrize("key", ["input", "output", "logs"])
 def test_nothing_is_made_while_a_bucket_is_missing(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], key: str) -> None:
     edit(tree, **{key: "s3://fruits/x"})
-    for words in (["up"], ["up", "--dry-run"], ["submit", "--up"], ["submit", "--dry-run"]):
+    for words in (["up"], ["up", "--dry-run"], ["submit", "--up"], ["submit", "--up", "--dry-run"]):
         assert call(tree, *words) == 1
         captured = capsys.readouterr()
         assert captured.err.splitlines()[-1].startswith(f"orchard-deploy: error: {key}: bucket fruits: there is none")
