@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,10 @@ from app import __version__
 from app.errors import OrchardError
 from deploy import aws_commands, image_commands, local_command, rehearse_command, run_commands
 from deploy.errors import DeployError, SpecError
+from deploy.leaving import LeavingError
 from deploy.site import mask_accounts
 from deploy.spec import SPEC_FILE
+from deploy.terminal import lead_nowhere, nobody_reads
 
 # Packages of the extra `deploy`, and what they bring: without it the command is there all the same.
 _EXTRA = ("boto3", "docker", "jsonschema", "requests")
@@ -28,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(sys.argv[1:] if argv is None else list(argv))
         finally:
             print(end="", flush=True)  # here, since at the interpreter's end nothing could be said of an error
-    except BrokenPipeError:  # as in `… | head`: nobody reads on, nor would they an error
-        return _give_up(sys.stdout, sys.stderr)
     except OSError as error:
+        if nobody_reads(error, sys.stdout, sys.stderr):  # as in `… | head`: nor would they read an error
+            return _give_up(sys.stdout, sys.stderr)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = error.filename or "the output"
@@ -49,7 +50,7 @@ def _run(argv: list[str]) -> int:
         # What is printed may end up in a log that others read.
         print(f"orchard-deploy: error: {mask_accounts(parsed.mask(str(error)))}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LeavingError):
         print("orchard-deploy: interrupted", file=sys.stderr)
         return 130
 
@@ -64,9 +65,7 @@ def _act(parsed: argparse.Namespace) -> int:
 
 
 def _give_up(*streams: TextIO) -> int:
-    """Lead what is left in these streams nowhere."""
-    for stream in streams:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    lead_nowhere(*streams)
     return 1
 
 

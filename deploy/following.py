@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable, Iterable
 
@@ -14,6 +13,7 @@ from deploy.observed import Run
 from deploy.record import Submission
 from deploy.site import S3Place
 from deploy.targets import TARGETS
+from deploy.terminal import write_line
 from deploy.verify import look
 from deploy.waiting import wait_for
 
@@ -26,8 +26,7 @@ _OVER = Run(id="", place="", name="", state="")
 
 def print_line(source: Source, line: str) -> None:
     """A line of the job where the job itself wrote it: standard output or standard error."""
-    with contextlib.suppress(BrokenPipeError):  # nobody reads on; the run is watched all the same
-        print(line, file=sys.stdout if source.stream == "stdout" else sys.stderr, flush=True)
+    write_line(line, sys.stdout if source.stream == "stdout" else sys.stderr)
 
 
 def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:

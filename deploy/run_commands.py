@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from deploy.aws_commands import count_photos
 from deploy.context import Context, aws_arguments, connect
 from deploy.cost import load_prices
 from deploy.errors import DeployError, RefusedError
+from deploy.leaving import listen
 from deploy.money import add_money, add_prices, check, money_lines, money_of
 from deploy.patience import patience
 from deploy.payloads import job_arguments
@@ -77,8 +77,8 @@ def _minutes(text: str) -> float:
 def _submit(arguments: argparse.Namespace) -> int:
     from deploy.submit import Wanted, submit
 
-    if arguments.wait:  # a CI job that is cancelled gets SIGTERM: the run must not outlive it unseen
-        signal.signal(signal.SIGTERM, _interrupt)
+    if arguments.wait:  # the run must not outlive this command unseen
+        listen()
     context = connect(arguments)
     job_arguments(context.site, arguments.extra)
     photos = count_photos(context, arguments.photos, arguments.extra)
@@ -134,10 +134,6 @@ def _say_cost(context: Context, ended: Submission, arguments: argparse.Namespace
             context.say(line)
     except DeployError as error:
         context.say(f"{error}; `orchard-deploy cost --run {ended.run}` asks again")
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _add_status(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:

@@ -12,6 +12,7 @@ from deploy.context import Context
 from deploy.errors import AwsError, DeployError, RunError, UnavailableError, WaitError
 from deploy.following import LAST_LINES, follower, print_line
 from deploy.hints import hint, hints
+from deploy.leaving import LeavingError, undisturbed
 from deploy.logs import Choice, Follower, Source
 from deploy.observed import Run
 from deploy.patience import allowance
@@ -194,11 +195,19 @@ def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], 
 
     Args:
         seconds: to stay.
-        ask: puts a yes-or-no question; None where nobody can answer.
+        ask: puts a yes-or-no question to whoever presses Ctrl-C; None where nobody can answer. A signal to end is not asked about.
 
     Raises:
-        RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt: someone left.
+        RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt, LeavingError: someone left.
     """
+    try:
+        return _stay(watched, seconds, detach, ask)
+    except LeavingError:  # wherever it came, at the question too; it comes once
+        _leave(watched, go_on=detach)
+        raise
+
+
+def _stay(watched: Watch, seconds: float, detach: bool, ask: Callable[[str], bool | None]) -> Submission:
     run = watched.submission.run
     try:
         return watched.judge(watched.until_over(seconds))
@@ -212,25 +221,42 @@ def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], 
         watched.context.say(f"run {run} may go on: see `orchard-deploy status` when AWS answers again")
         raise
     except KeyboardInterrupt:
-        if detach or ask(f"Cancel run {run}? It goes on, and costs, if you do not. [y/N] ") is False:
-            watched.context.say(f"run {run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it")
-        else:
-            _end(watched)
+        _leave(watched, go_on=detach or _may_go_on(run, ask))
         raise
+
+
+def _leave(watched: Watch, *, go_on: bool) -> None:
+    if go_on:
+        watched.context.say(f"run {watched.submission.run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it")
+    else:
+        _end(watched)
+
+
+def _may_go_on(run: str | None, ask: Callable[[str], bool | None]) -> bool:
+    """Whether someone says that the run is to go on; to be interrupted once more is no such answer."""
+    try:
+        return ask(f"Cancel run {run}? It goes on, and costs, if you do not. [y/N] ") is False
+    except KeyboardInterrupt:
+        return False
 
 
 def _end(watched: Watch) -> Submission:
     """End the run and record it; if that cannot be done, it must not be forgotten that it costs."""
     try:
-        return watched.note(watched.cancel())
+        with undisturbed():
+            return watched.note(watched.cancel())
     except (DeployError, KeyboardInterrupt):
         watched.context.say(f"run {watched.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again")
         raise
 
 
 def ask_person(question: str) -> bool | None:
-    """Put a question to whoever sits at the terminal; None where nobody does."""
+    """Put a question to whoever sits at the terminal; None where nobody does, or it is closed instead."""
     if not sys.stdin.isatty():
         return None
-    print(f"\norchard-deploy: {question}", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        print(f"\norchard-deploy: {question}", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    except OSError:
+        return None
+    return answer.strip().lower() in ("y", "yes") if answer else None
