@@ -92,7 +92,7 @@ def _check_role(site: Site, seen: Observed) -> None:
     """A role that was made for another `output`, say, lets a run compute and then not write. One that someone else made is their affair."""
     if seen.role is None:
         raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
-    if is_own(site, seen.role.tags) and any(plan_role(site, seen)):
+    if is_own(site, seen.role.tags) and any(action.operation != "tag_role" for action in plan_role(site, seen)):
         raise RefusedError(f"role {site.role}: it does not let a run do what the specification needs now: `orchard-deploy up` sets it")
 
 

@@ -165,6 +165,17 @@ def test_a_role_of_another_specification_is_found_out_before_a_run_is_paid_for(
     assert f"s3://orchard-123456789012-us-east-1/{key}-2" in job.request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
 
 
+def test_new_tags_are_nothing_that_a_run_would_wait_for(command: Command, stage: Rehearsal, tree: Path) -> None:
+    command("up")
+    command("up")
+    path = tree / "emr-serverless.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tags": {"project": "orchard", "team": "robots"}}))
+    photo(tree)
+    assert command("submit")[0] == 0
+    (application,) = stage.serverless.applications.values()
+    assert application.tags["team"] == "robots"
+
+
 def test_a_role_that_someone_else_may_take_is_found_out_and_one_of_someone_elses_is_theirs(
     command: Command, stage: Rehearsal, tree: Path
 ) -> None:
