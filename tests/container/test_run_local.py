@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,7 +191,26 @@ def test_no_engine_is_told_in_one_line(tmp_path: Path, drawn: Path) -> None:
     assert "DOCKER_HOST" in last_line(done)
 
 
-def test_an_image_that_is_there_is_not_built_again(image: str, stand_in_spec: Path) -> None:
+def test_lines_come_while_the_job_is_at_work(image: str, drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "deploy", "run-local", "--image", image, "--input", str(drawn), "--output", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        assert any("24 photos, 4 partitions" in line for line in process.stdout)
+        assert not (out / "report.json").exists()
+        rest = process.stdout.read()
+    assert process.returncode == 0, rest
+    assert (out / "report.json").exists()
+
+
+def test_an_image_that_is_there_is_not_built_again_unless_forced(image: str, stand_in_spec: Path) -> None:
     done = orchard_deploy("build", "--spec", stand_in_spec)
     assert done.stdout.strip() == image
     assert f"{image} is there already" in done.stderr
+    again = orchard_deploy("build", "--spec", stand_in_spec, "--docker", CLI, "--force")
+    assert again.stdout.splitlines()[-1] == image
+    *layers, whole = [
+        int(found[1].replace(",", "")) for found in re.finditer(r"^orchard-deploy: +([\d,]+) MB ", again.stderr, re.MULTILINE)
+    ]
+    assert len(layers) > 5
+    assert sum(layers) == pytest.approx(whole, abs=20)
