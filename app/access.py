@@ -16,6 +16,8 @@ REASONS = frozenset({"gone", "forbidden", "unavailable", "unreadable"})
 # Photos that are tried before a place counts as one that cannot be read, and those that will bear witness.
 TRIES = 16
 WITNESSES = 3
+# So many that no storage answered for, each asked for half a minute, and the others are not waited for.
+SILENCES = 2
 _ADVICE = {
     "forbidden": "whoever runs the job must be allowed to read them (s3:GetObject in a bucket)",
     "unavailable": "call again when the storage answers",
@@ -36,7 +38,7 @@ def find_witnesses(source: PhotoReader, photos: Sequence[Photo]) -> tuple[Photo,
             witnesses.append(photo)
         else:
             errors.append(error)
-        if len(witnesses) == WITNESSES or (error and error.reason == "unavailable"):
+        if len(witnesses) == WITNESSES or _silences(errors) == SILENCES:
             break
     if errors and not witnesses and all(error.reason in REASONS for error in errors):
         raise InputError(f"--input {source.uri}: its photos can be listed, but not read ({errors[-1]}): {_advice(errors[-1])}")
@@ -45,15 +47,21 @@ def find_witnesses(source: PhotoReader, photos: Sequence[Photo]) -> tuple[Photo,
 
 def check_access(source: PhotoReader, witnesses: Iterable[Photo]) -> None:
     """Raise `InputError` if none of the photos that could be read when the run began can be had any more."""
-    error = None
+    errors: list[PhotoError] = []
     for photo in witnesses:
         error = _error(source, photo)
         if error is None or error.reason not in REASONS:
             return
-        if error.reason == "unavailable":  # it was asked for half a minute
+        errors.append(error)
+        if _silences(errors) == SILENCES:
             break
-    if error:
-        raise InputError(f"--input {source.uri}: what could be read when the run began cannot be any more ({error}): {_advice(error)}")
+    if errors:
+        what = "what could be read when the run began cannot be any more"
+        raise InputError(f"--input {source.uri}: {what} ({errors[-1]}): {_advice(errors[-1])}")
+
+
+def _silences(errors: Sequence[PhotoError]) -> int:
+    return sum(error.reason == "unavailable" for error in errors)
 
 
 def _error(source: PhotoReader, photo: Photo) -> PhotoError | None:

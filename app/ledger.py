@@ -23,7 +23,6 @@ class RunRecord:
         identity: everything its result depends on but the photos; see `app.plan.identify`.
         manifest: SHA-256 of the manifest's parquet file.
         partitions, chunks: into how many its photos are cut.
-        slots: task slots when it began: the fit is shared out among so many, whatever there are when it is done.
         row, partition: the first of them that is this run's; those before are the earlier output's that it extends.
     """
 
@@ -32,7 +31,6 @@ class RunRecord:
     manifest: str
     partitions: int
     chunks: int
-    slots: int
     row: int = 0
     partition: int = 0
 
@@ -52,12 +50,14 @@ class Commit:
 
     Attributes:
         seconds: how long it took, wall clock.
+        slots: task slots at its end: by the first chunk's the fit is shared out, whatever there are when it is done.
         files: its parquet files, with keys in the store, in order; the first belongs to partition `partition`.
         tasks: one report a partition, in order.
     """
 
     chunk: int
     seconds: float
+    slots: int
     files: tuple[Stored, ...]
     tasks: tuple[TaskReport, ...]
 

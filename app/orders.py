@@ -89,7 +89,6 @@ class Request:
             manifest=sha256(content),
             partitions=self.partitions,
             chunks=len(cut),
-            slots=slots,
             **place,
         )
         self.output.begin(run, content)

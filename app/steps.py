@@ -82,7 +82,7 @@ class Job:
         new = _union(numbered("features", [file.key for file in commit.files], commit.tasks[0].partition) for commit in commits)
         vectors = {**before, **new}
         counting = self.background.submit(count_duplicates, tables.read_hashes(self.output.store, list(vectors.values())))
-        fitted, components = self._reduce(order, before, new)
+        fitted, components = self._reduce(order, before, new, commits[0].slots if commits else None)
         return Result(order, commits, tasks, fitted, counting.result(), vectors, components, spark_facts(self.spark))
 
     def _kept(self, table: str, order: Order) -> dict[str, str]:
@@ -123,27 +123,30 @@ class Job:
         return Commit(
             chunk=chunk.number,
             seconds=round(time.perf_counter() - started, 3),
+            slots=self.spark.sparkContext.defaultParallelism,
             files=files,
             tasks=tuple(replace(task, partition=chunk.partition + task.partition) for task in tasks),
         )
 
-    def _reduce(self, order: Order, before: Mapping[str, str], new: Mapping[str, str]) -> tuple[Projection, dict[str, str]]:
+    def _reduce(
+        self, order: Order, before: Mapping[str, str], new: Mapping[str, str], slots: int | None
+    ) -> tuple[Projection, dict[str, str]]:
         """Fit features or keep an earlier fit, transform what it is new to, and save it; returns it, and where the components' files go.
 
-        `before` and `new` are files of features, where they go and where they are.
+        `before` and `new` are files of features, where they go and where they are; `slots` is as in `reduction.fit`.
         """
         if order.extension and not order.extension.refit:
             ratio = np.array(order.extension.base.facts["pca"]["explained_variance_ratio"])
             fitted, files, kept = read_model(self.output.store, "model", ratio), [*new.values()], self._kept("components", order)
         else:
             files, kept = [*before.values(), *new.values()], {}
-            fitted = self._fit(files, order.run.slots)
+            fitted = self._fit(files, slots)
         with self.watch("model"):
             model = model_files(fitted, spark_version=self.spark.version)
             self.output.stage.write({f"model/{path}": content for path, content in model.items()})
         return fitted, {**kept, **self._transform(fitted, files, kept)}
 
-    def _fit(self, files: Sequence[str], slots: int) -> Projection:
+    def _fit(self, files: Sequence[str], slots: int | None) -> Projection:
         options = self.plan.options
         with self.watch("fit"):
             return reduction.fit(

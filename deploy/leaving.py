@@ -14,11 +14,18 @@ class LeavingError(BaseException):
     """This process is to end now."""
 
 
-def listen() -> None:
-    """Raise `LeavingError` at such a signal, once: shell and terminal may both send it. What `nohup` has switched off stays off."""
-    for number in _SENT:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
+@contextmanager
+def listening() -> Iterator[None]:
+    """Meanwhile raise `LeavingError` at such a signal, once: shell and terminal may both send it. What `nohup` switched off stays off."""
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SENT}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, _leave)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from deploy.aws_commands import count_photos
 from deploy.context import Context, aws_arguments, connect
 from deploy.cost import load_prices
 from deploy.errors import DeployError, RefusedError
-from deploy.leaving import listen
+from deploy.leaving import listening
 from deploy.money import add_money, add_prices, check, money_lines, money_of
 from deploy.patience import patience
 from deploy.payloads import job_arguments
@@ -75,10 +76,13 @@ def _minutes(text: str) -> float:
 
 
 def _submit(arguments: argparse.Namespace) -> int:
+    with listening() if arguments.wait else nullcontext():  # the run must not outlive this command unseen
+        return _submit_and_stay(arguments)
+
+
+def _submit_and_stay(arguments: argparse.Namespace) -> int:
     from deploy.submit import Wanted, submit
 
-    if arguments.wait:  # the run must not outlive this command unseen
-        listen()
     context = connect(arguments)
     job_arguments(context.site, arguments.extra)
     photos = count_photos(context, arguments.photos, arguments.extra)

@@ -39,7 +39,7 @@ class Wanted:
     Attributes:
         extra: further arguments of the job.
         main_file: to upload and run instead of the image's own.
-        photos: in the input, if they were counted.
+        photos: that the run takes of the input, if they were counted.
     """
 
     extra: tuple[str, ...] = ()

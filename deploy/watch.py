@@ -63,9 +63,9 @@ class Watch:
         """
         if TARGETS[self.submission.target].ends_runs:
             return self._to_the_end(seconds)
-        deadline = self.context.pace.clock() + seconds
+        began = self.context.pace.clock()
         found = self._wait(lambda run: self._phase(run) is not Phase.WAITING, seconds)
-        return self._show_rest(found) if self._phase(found).final else self._within_allowance(deadline, self._age(found))
+        return self._show_rest(found) if self._phase(found).final else self._within_allowance(began, seconds, self._age(found))
 
     def _age(self, found: Run) -> float:
         """Seconds for which a run may have been at work when it is first seen to be: none if it was seen to wait, else its whole life."""
@@ -73,15 +73,15 @@ class Watch:
             return 0.0
         return max(0.0, self.context.now() - found.created)
 
-    def _within_allowance(self, deadline: float, age: float) -> Run:
-        """Wait for the end of a run that is at work, until the deadline or the end of what its time-out gives it."""
+    def _within_allowance(self, began: float, seconds: float, age: float) -> Run:
+        """Wait for the end of a run that is at work, until the wait is over or what the run's time-out gives it."""
         spec, now = self.context.site.spec, self.context.pace.clock()
-        end = now + allowance(spec) - age
+        deadline, end = began + seconds, now + allowance(spec) - age
         try:
             return self._to_the_end(min(end, deadline) - now)
         except WaitError as error:
             if deadline < end:
-                raise
+                raise WaitError(f"the end of run {self.submission.run}: not after {seconds / 60:,.0f} minutes") from error
             attempts = f" x {spec.max_attempts} attempts" if spec.max_attempts > 1 else ""
             limit = f"its timeoutMinutes ({spec.timeout_minutes}{attempts})"
             raise WaitError(f"run {self.submission.run}: at work for all of {limit}, and not over") from error

@@ -153,7 +153,7 @@ class Hours:
 
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(theatre: Theatre, tree: Path, attempts: int) -> None:
-    stage, hours = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=0.3)), Hours()
+    stage, hours = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=2)), Hours()
     context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=attempts))
     up(context)
     submission = submit(context, Wanted())

@@ -17,6 +17,7 @@ from deploy.spec import SPEC_FILE
 from tests.deploy.conftest import ROOT
 
 SHELL = {
+    "AWS_DEFAULT_PROFILE": "mine too",
     "AWS_PROFILE": "mine",
     "AWS_REGION": "eu-west-1",
     "AWS_DEFAULT_REGION": "eu-west-2",
@@ -41,7 +42,7 @@ def test_the_standard_variables_are_handed_on_and_no_other() -> None:
 
 def test_a_profile_that_is_asked_for_is_not_beaten_by_the_shells_keys() -> None:
     found = aws_variables(SHELL, "lab")
-    assert found == {name: SHELL[name] for name in SHELL if "KEY" not in name and name not in ("AWS_PROFILE", "AWS_SESSION_TOKEN")}
+    assert found == {name: SHELL[name] for name in SHELL if not any(part in name for part in ("KEY", "PROFILE", "TOKEN"))}
 
 
 def test_the_two_files_are_found_where_the_caller_has_them(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Hold:
 
 def run(uri: str, mark: str) -> None:
     content = mark.encode()
-    record = RunRecord(created="now", identity={}, manifest=sha256(content), partitions=1, chunks=1, slots=2)
+    record = RunRecord(created="now", identity={}, manifest=sha256(content), partitions=1, chunks=1)
     with open_output(JobOptions(input="nowhere", output=uri, overwrite=True)) as output:
         output.begin(record, content)
         key = f"{output.stage.attempt('chunks/000000')}/part"

@@ -88,13 +88,15 @@ def kill_one(run: subprocess.Popen[str], kind: str, output: Path, chance: random
 
 def run_and_kill(bench: Bench, kind: str, output: Path, chance: random.Random) -> tuple[subprocess.Popen[str], str, str]:
     """A run of which a process was killed, when that was, and what it said; one that ended before that is not counted."""
-    while True:
+    for _ in range(5):
         run = start(bench.photos, output, VICTIMS[kind], bench.environ)
         killed = kill_one(run, kind, output, chance)
         said = end(run)
         if killed:
             return run, killed, said
+        assert run.returncode == 0, said
         shutil.rmtree(output)
+    raise AssertionError(f"no {kind} was there to be killed in time, in five runs")
 
 
 def end(run: subprocess.Popen[str]) -> str:

@@ -62,15 +62,15 @@ def test_a_resumed_run_is_an_unbroken_one_to_the_bit(spark: SparkSession, photos
 def test_a_resumed_run_is_fitted_as_it_began_on_whatever_slots(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
     unbroken = run_in(spark, input=photos, output=tmp_path / "unbroken", **CUT)
     cut_off(spark, photos, tmp_path / "out")
-    record = tmp_path / "out" / ".partial" / "run.json"
-    began = {**json.loads(record.read_text()), "slots": 7}
-    assert began["slots"] != spark.sparkContext.defaultParallelism
-    record.write_text(json.dumps(began))
+    first = tmp_path / "out" / ".partial" / "chunks" / "000000.json"
+    began = json.loads(first.read_text())
+    assert began["slots"] == spark.sparkContext.defaultParallelism != 7
+    first.write_text(json.dumps({**began, "slots": 7}))
     resumed = run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT)
     store = open_store(str(resumed.folder))
     expected = reduction.fit(spark, store, parquet.files(store, "features"), feature_size=1280, slots=7)
-    first, other = (read_model(open_store(str(run.folder)), "model", expected.explained_variance_ratio) for run in (resumed, unbroken))
-    assert first.loadings.tobytes() == expected.loadings.tobytes() != other.loadings.tobytes()
+    ours, other = (read_model(open_store(str(run.folder)), "model", expected.explained_variance_ratio) for run in (resumed, unbroken))
+    assert ours.loadings.tobytes() == expected.loadings.tobytes() != other.loadings.tobytes()
 
 
 def test_chunks_do_not_change_the_result(spark: SparkSession, photos: Path, tmp_path: Path) -> None:

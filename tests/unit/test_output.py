@@ -27,7 +27,7 @@ def options(output: Path, **more: object) -> JobOptions:
 
 
 def record(chunks: int) -> RunRecord:
-    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks, slots=2)
+    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks)
 
 
 def write(output: Path, mark: str, **more: object) -> None:
@@ -47,7 +47,7 @@ def commit(opened: Output, chunk: int) -> Commit:
     """Featurize nothing, but leave what a chunk leaves."""
     key = f"{opened.stage.attempt(f'chunks/{chunk:06}')}/part-00000.parquet"
     opened.store.write(key, b"x" * (chunk + 1))
-    done = Commit(chunk=chunk, seconds=1.0, files=(Stored(key, chunk + 1),), tasks=(TaskReport(chunk, 5, 5),))
+    done = Commit(chunk=chunk, seconds=1.0, slots=2, files=(Stored(key, chunk + 1),), tasks=(TaskReport(chunk, 5, 5),))
     opened.stage.commit(done)
     return done
 
@@ -203,7 +203,7 @@ def test_what_a_mark_stands_for_is_on_the_disk_before_it(tmp_path: Path) -> None
     for key in ("features/a", "features/b", "report.json"):
         LocalStore.write(store, f".partial/made/{key}", b"x")
     files = tuple(Stored(f".partial/made/features/{name}", 1) for name in "ab")
-    Stage(store).commit(Commit(chunk=3, seconds=1.0, files=files, tasks=()))
+    Stage(store).commit(Commit(chunk=3, seconds=1.0, slots=2, files=files, tasks=()))
     assert store.done == [("sync", ".partial/made/features/a", ".partial/made/features/b"), ("write", ".partial/chunks/000003.json")]
     moves = {key: f".partial/made/{key}" for key in ("features/a", "features/b", "report.json")}
     publish(store, moves, lambda: None)

@@ -114,7 +114,7 @@ def process(content: Content) -> Any:
 def run(store: Any, mark: str, kept: Iterable[str], check: Callable[[], None] = nothing_to_check) -> dict[str, str]:
     """Everything that a run does before it publishes; where all of its output goes."""
     output = Output(store, True, None, Stage(store, check))
-    record = RunRecord(created="now", identity={}, manifest=sha256(mark.encode()), partitions=1, chunks=1, slots=2)
+    record = RunRecord(created="now", identity={}, manifest=sha256(mark.encode()), partitions=1, chunks=1)
     output.begin(record, mark.encode())
     features = f"{output.stage.attempt('chunks/000000')}/part"
     store.write(features, mark.encode())
