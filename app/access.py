@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 def find_witnesses(source: PhotoReader, photos: Sequence[Photo]) -> tuple[Photo, ...]:
-    """Up to `WITNESSES` of the photos that can be read, from all over the listing.
+    """Up to `WITNESSES` photos that can be read: the first of `TRIES` that are evenly spread over the listing.
 
     Raises:
         InputError: none of those that were tried can be had, for reasons that are not their own.

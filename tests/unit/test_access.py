@@ -52,7 +52,7 @@ def test_witnesses_can_be_read_and_without_any_it_is_said_why(reasons: list[str]
 
 
 @given(st.integers(1, 5000))
-def test_witnesses_are_from_all_over_the_listing(count: int) -> None:
+def test_those_that_are_tried_are_from_all_over_the_listing(count: int) -> None:
     place = Place(["gone"] * count)
     with pytest.raises(InputError, match="listed, but not read"):
         find_witnesses(place, place.photos)
