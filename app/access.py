@@ -1,7 +1,7 @@
 """Whether photos can be had at all: what tells a place that is lost from photos that are.
 
-A few photos that could be read when the run began bear witness: wherever several in a row cannot be had, they are read again, by the
-process that met it and with its own credentials. Where they fail too, no further photo would fare better.
+A few photos that could be read when the run began bear witness: wherever several in a row, or a task's last ones, cannot be had, they
+are read again, by the process that met it and with its own credentials. Where they fail too, no further photo would fare better.
 """
 
 from __future__ import annotations

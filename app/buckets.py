@@ -29,7 +29,7 @@ PAGE = 1000  # keys in one answer
 FULL_FOLDER = 20
 BACKOFF = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 12.8, 12.8)  # half a minute in all: a short outage costs no photo
 HASTY = 3  # of these, where somebody waits for the answer
-# Nearly all answers begin within a second.
+# Seconds; nearly all answers begin within one.
 PATIENCE = 4
 # The time of an object is told to the millisecond in a listing and to the second with its content.
 PRECISION = 1_000_000

@@ -198,7 +198,7 @@ def _walk(folder: str, prefix: str, label: str, seen: tuple[tuple[int, int], ...
             identity = status.st_dev, status.st_ino
             if identity not in seen:  # a link to a folder above would never end
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", entry.name, (*seen, identity))
-        elif entry.name.lower().endswith(PHOTO_SUFFIXES) and not (status and not stat.S_ISREG(status.st_mode)):
+        elif is_photo(entry.name) and not (status and not stat.S_ISREG(status.st_mode)):
             yield _photo(_text(prefix + entry.name), _text(label), status)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import uuid
@@ -78,7 +77,7 @@ class Stage:
         try:
             run = RunRecord.from_json(self.store.read(RUN))
             contents = [self.store.read(key) for key in sizes if _COMMIT.fullmatch(key)]
-            commits = [Commit.from_json(content) for content in contents if _is_json(content)]
+            commits = [commit for content in contents if (commit := _read_commit(content))]
         except (KeyError, TypeError, ValueError) as exc:
             raise OutputError(
                 f"--output {self.store.uri}: another version of Orchard began a run there: start again with --overwrite"
@@ -140,12 +139,11 @@ class Stage:
         self.store.write(_commit_key(commit.chunk), commit.to_json())
 
 
-def _is_json(content: bytes) -> bool:
+def _read_commit(content: bytes) -> Commit | None:
     try:
-        json.loads(content)
-    except ValueError:
-        return False
-    return True
+        return Commit.from_json(content)
+    except ValueError:  # no JSON: torn
+        return None
 
 
 def sha256(content: bytes) -> str:

@@ -75,7 +75,7 @@ def plan_up(
     actions = [*_repository(site, seen, target), *_bucket(site, seen, recorded)]
     if target is not SERVERLESS:
         return actions
-    actions += plan_role(site, seen)
+    actions += _role(site, seen)
     return [*actions, *plan_application(site, seen, tag=tag, new_token=new_token)] if seen.digest else actions
 
 
@@ -230,8 +230,7 @@ def _bucket(site: Site, seen: Observed, recorded: Mapping[str, str]) -> Iterator
         yield _s3("put_public_access_block", payloads.put_public_access_block(site), f"keep bucket {name} from the public")
 
 
-def plan_role(site: Site, seen: Observed) -> Iterator[Action]:
-    """The calls that let EMR Serverless take the job's role, and let the role do what the specification needs."""
+def _role(site: Site, seen: Observed) -> Iterator[Action]:
     found = seen.role
     if found is None:
         yield _iam("create_role", payloads.create_role(site), f"make role {site.role}", makes=ROLE, name=site.role)
@@ -239,6 +238,12 @@ def plan_role(site: Site, seen: Observed) -> Iterator[Action]:
         raise RefusedError(f"role {site.role}: orchard-deploy did not make it: rename or delete it, or choose another `name`")
     elif not tagged(site, found.tags):
         yield _iam("tag_role", payloads.tag_role(site), f"tag role {site.role}")
+    yield from plan_rights(site, seen)
+
+
+def plan_rights(site: Site, seen: Observed) -> Iterator[Action]:
+    """The calls that let EMR Serverless take the job's role, and let the role do what the specification needs."""
+    found = seen.role
     if found and not same_policy(job_trust(site), found.trust):
         yield _iam("update_assume_role_policy", payloads.update_role_trust(site), f"let EMR Serverless take role {site.role}")
     if found is None or not same_policy(job_policy(site), found.policy):

@@ -22,7 +22,7 @@ from deploy.errors import ImageError, InvalidError, RefusedError, SpecError
 from deploy.execute import execute, settle
 from deploy.observed import Observed, Run
 from deploy.places import check_places
-from deploy.plan import APPLICATION, AT_REST, PASSING, is_own, own_application, plan_application, plan_role
+from deploy.plan import APPLICATION, AT_REST, PASSING, is_own, own_application, plan_application, plan_rights
 from deploy.record import Record, Submission
 from deploy.site import S3Place, Site
 from deploy.targets import SERVERLESS, TARGETS
@@ -92,7 +92,7 @@ def _check_role(site: Site, seen: Observed) -> None:
     """A role that was made for another `output`, say, lets a run compute and then not write. One that someone else made is their affair."""
     if seen.role is None:
         raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
-    if is_own(site, seen.role.tags) and any(action.operation != "tag_role" for action in plan_role(site, seen)):
+    if is_own(site, seen.role.tags) and any(plan_rights(site, seen)):
         raise RefusedError(f"role {site.role}: it does not let a run do what the specification needs now: `orchard-deploy up` sets it")
 
 

@@ -19,6 +19,7 @@ from app.sample import draw_samples
 from tests.runs import Output, orchard
 
 pytestmark = pytest.mark.usefixtures("weights")
+CUT = ("--partitions", "16", "--chunk", "190")  # 8 chunks of `many`
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,13 @@ def started(photos: Path, output: Path, *more: str) -> Iterator[subprocess.Popen
         yield process
 
 
+def wait_for_a_chunk(process: subprocess.Popen[str], output: Path) -> None:
+    """Until the run has committed one, and is at work on the next."""
+    while not list(output.glob(".partial/chunks/*.json")):
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
 def wait_until_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert alive == []
@@ -64,30 +72,24 @@ def test_ctrl_c_says_so_and_leaves_nothing(many: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_is_committed(many: Path, tmp_path: Path) -> None:
-    cut = ("--partitions", "16", "--chunk", "190")
-    with started(many, tmp_path / "out", *cut) as process:
-        while not list(tmp_path.glob("out/.partial/chunks/*.json")):
-            assert process.poll() is None
-            time.sleep(0.1)
+    with started(many, tmp_path / "out", *CUT) as process:
+        wait_for_a_chunk(process, tmp_path / "out")
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     (said,) = re.findall(r"^orchard: interrupted: (\d) of 8 chunks are kept: continue with --resume, an earlier", errors, re.MULTILINE)
-    refused = orchard("run", "--input", many, "--output", tmp_path / "out", *cut)
+    refused = orchard("run", "--input", many, "--output", tmp_path / "out", *CUT)
     assert refused.returncode == 1
     assert f"holds {said} of 8 chunks of an unfinished run" in refused.stderr
-    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *cut)
+    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *CUT)
     assert done.returncode == 0, done.stderr
     assert f"1,520 photos, 16 partitions in 8 chunks, {said} of them done already" in done.stderr
     assert f"{said} of 8 chunks were done before" in done.stdout
 
 
 def test_a_folder_that_goes_away_stops_the_run_and_costs_no_photo(many: Path, tmp_path: Path) -> None:
-    cut = ("--partitions", "16", "--chunk", "190")
-    with started(many, tmp_path / "out", *cut) as process:
-        while not list(tmp_path.glob("out/.partial/chunks/*.json")):
-            assert process.poll() is None
-            time.sleep(0.1)
+    with started(many, tmp_path / "out", *CUT) as process:
+        wait_for_a_chunk(process, tmp_path / "out")
         away = many.rename(many.with_name("away"))
         try:
             _, errors = process.communicate(timeout=60)
@@ -97,7 +99,7 @@ def test_a_folder_that_goes_away_stops_the_run_and_costs_no_photo(many: Path, tm
     message = f"--input {many}: what could be read when the run began cannot be any more (gone: No such file or directory): check that the"
     assert message in errors
     assert "chunks are kept: continue with --resume" in errors.splitlines()[-1]
-    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *cut)
+    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--resume", *CUT)
     assert done.returncode == 0, done.stderr
     assert Output(tmp_path / "out").report["counts"] == {"listed": 1520, "featurized": 1520, "rejected": 0}
 
@@ -118,7 +120,7 @@ def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(man
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
 
 
-@pytest.mark.parametrize("cut", [(), ("--partitions", "16", "--chunk", "190")], ids=["one chunk", "eight chunks"])
+@pytest.mark.parametrize("cut", [(), CUT], ids=["one chunk", "eight chunks"])
 def test_a_full_disk_is_one_line_and_no_end(many: Path, small_disk: Path, cut: tuple[str, ...]) -> None:
     command = ("run", "--input", many, "--output", small_disk / "out", "--master", "local[2]", *cut)
     done = orchard(*command)

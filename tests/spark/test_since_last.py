@@ -19,8 +19,10 @@ from pyspark.sql.functions import col
 
 from app.access import REASONS
 from app.errors import InputError, UsageError
+from app.extension import Base, Extension
 from app.rewriting import touched
 from app.sample import draw_samples
+from app.sources import Rejection
 from app.stores import LocalStore
 from tests.runs import Output, identities, orchard, run_in
 
@@ -163,6 +165,11 @@ def test_which_files_have_changed_photos_is_seen_from_their_paths_alone(place: P
         rows = {key: pq.read_table(place / "out" / key, columns=["path"]).column(0).to_pylist() for key in files}
         assert len(files) > 3
         assert touched(store, files, {rows[files[1]][0], rows[files[3]][-1], "nowhere.jpg"}) == [files[1], files[3]]
+
+
+def test_a_photo_that_never_had_a_row_has_no_file_written_again() -> None:
+    base = Base({}, pa.table({}), "", [Rejection("a.jpg", "x", "gone", "")])
+    assert Extension(base, frozenset({"a.jpg", "b.jpg"}), removed=0, refit=False).rewritten == {"b.jpg"}
 
 
 def test_nothing_new_is_nothing_done(spark: SparkSession, place: Path) -> None:
