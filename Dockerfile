@@ -39,8 +39,8 @@ RUN site=/layer/opt/orchard/venv/lib/python3.11/site-packages \
 FROM app AS bake
 ARG WEIGHTS_FINGERPRINT=c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8
 RUN cd /src \
- && python -m image.bake --output /work/weights \
- && python -m image.verify /work/weights \
+ && python -m orchard.network.bake.bake --output /work/weights \
+ && python -m orchard.network.bake.verify /work/weights \
  && grep -q "\"fingerprint\": \"$WEIGHTS_FINGERPRINT\"" /work/weights/manifest.json \
  && rm -rf /layer && mkdir -p /layer/opt/orchard && mv /work/weights /layer/opt/orchard/weights && chmod -R a=rX /layer/opt/orchard/weights
 

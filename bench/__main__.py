@@ -13,7 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import app
+import orchard
+
 from bench import machine
 from bench.cases import MASTER, PHOTOS, READS, ROWS, SCALE, Case, all_cases, run_case
 from bench.inputs import ROOT
@@ -27,21 +28,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     repeats = 1 if arguments.quick else arguments.repeats
     output = arguments.output or ROOT / ("out/bench" if arguments.quick else "bench/results")
-    go = {"on": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "version": app.__version__, "master": MASTER, "repeats": repeats}
+    go = {
+        "on": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "version": orchard.__version__,
+        "master": MASTER,
+        "repeats": repeats,
+    }
     facts = machine.facts()
     with tempfile.TemporaryDirectory(prefix="orchard-bench-") as work:
         cases = [case for case in all_cases(Path(work), quick=arguments.quick) if _wanted(case, arguments.only)]
         results = _measure(cases, repeats, Path(work))
     _write(output, to_dict(cases, results, targets(PHOTOS, ROWS, READS, SCALE), facts, go))
-    return int(any(result.failure for name, result in results.items() if any(own in name for own in ("orchard", "memory", "reads"))))
+    return int(
+        any(
+            result.failure
+            for name, result in results.items()
+            if any(own in name for own in ("orchard", "memory", "reads"))
+        )
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="timed runs of each case (default %(default)s)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="cases whose name has one of these in it, such as `pca` or `2940`")
-    parser.add_argument("--quick", action="store_true", help="one run of the small cases, to see that all work; into out/bench")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where results.json and results.md go (default bench/results)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="timed runs of each case (default %(default)s)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="cases whose name has one of these in it, such as `pca` or `2940`"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one run of the small cases, to see that all work; into out/bench"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where results.json and results.md go (default bench/results)"
+    )
     return parser
 
 

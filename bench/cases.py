@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from orchard.network.backbones import MOBILENET_V2
+from orchard.photos.buckets import BucketSource
+from orchard.photos.prefetch import AHEAD
+from orchard.spark.java import find_java
 
-from app.backbones import MOBILENET_V2
-from app.buckets import BucketSource
-from app.java import find_java
-from app.readahead import AHEAD
 from bench import machine, memory
 from bench.inputs import ROOT, daft_python, features, last_line, peer, photos, weights
 from bench.measure import CaseError, Sample
@@ -77,10 +77,23 @@ def all_cases(work: Path, *, quick: bool) -> Iterator[Case]:
 
 def _photo_cases(work: Path, count: int) -> Iterator[Case]:
     def notebook(scratch: Path) -> list[str]:
-        return [sys.executable, peer("notebook.py"), photos(work, count), f"{scratch}/out", weights().path(MOBILENET_V2.keras_file), MASTER]
+        return [
+            sys.executable,
+            peer("notebook.py"),
+            photos(work, count),
+            f"{scratch}/out",
+            weights().path(MOBILENET_V2.keras_file),
+            MASTER,
+        ]
 
     def daft(scratch: Path) -> list[str]:
-        return [daft_python(), peer("daft_way.py"), photos(work, count), weights().path(MOBILENET_V2.tflite_file), f"{scratch}/out"]
+        return [
+            daft_python(),
+            peer("daft_way.py"),
+            photos(work, count),
+            weights().path(MOBILENET_V2.tflite_file),
+            f"{scratch}/out",
+        ]
 
     orchard, limit = functools.partial(_orchard, work, count), functools.partial(_limit, work, count)
     yield Case("limit", "photos", count, limit, parse_limit)
@@ -102,7 +115,7 @@ def _limit(work: Path, count: int, _: Path) -> list[str]:
 
 def _orchard(work: Path, count: int, scratch: Path) -> list[str]:
     folders = ["--input", photos(work, count), "--output", f"{scratch}/out", "--weights", weights().folder]
-    return [sys.executable, "-m", "app", "run", *folders, "--master", MASTER, "--json"]
+    return [sys.executable, "-m", "orchard", "run", *folders, "--master", MASTER, "--json"]
 
 
 def _pca_case(work: Path, rows: int, variant: str) -> Case:
@@ -202,7 +215,11 @@ def parse_orchard(out: str, _: Path) -> Sample:
     facts = json.loads(out)
     done, stages, work = facts["counts"]["featurized"], facts["seconds"], facts["task_seconds"]
     total = stages["total"]
-    rates = {"rate": done / total, "stage_rate": done / stages["featurize"], "warm_rate": done * SLOTS / sum(work.values())}
+    rates = {
+        "rate": done / total,
+        "stage_rate": done / stages["featurize"],
+        "warm_rate": done * SLOTS / sum(work.values()),
+    }
     return Sample({"photos": done, "k": facts["pca"]["k"], "seconds": total, **stages, **work, **rates})
 
 
@@ -210,7 +227,9 @@ def parse_pca(out: str, _: Path, *, native: bool) -> Sample:
     """The JSON line of `bench.pca`, whose JVM must have used what the case says."""
     facts = _last_json(out, "first", "files", "fit", "k", "kept", "lapack", "blas")
     if (facts["lapack"] == "JNILAPACK") != native:
-        raise CaseError(f"the JVM used {facts['lapack']}, {'not a native one' if native else 'although it was told not to'}")
+        raise CaseError(
+            f"the JVM used {facts['lapack']}, {'not a native one' if native else 'although it was told not to'}"
+        )
     notes = {name: facts[name] for name in ("lapack", "blas")}
     return Sample({name: value for name, value in facts.items() if name not in notes}, notes)
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from orchard.photos.sample import draw_samples
 
-from app.sample import draw_samples
 from bench.cases import MASTER
 from bench.endpoint import ENVIRONMENT
 from bench.inputs import ROOT
@@ -35,12 +35,27 @@ def make_photos(folder: Path, count: int) -> dict[str, Blob]:
     """So many different photos: a few drawn ones, each with other bytes after its end, which no decoder looks at."""
     draw_samples(folder, varieties=5, per_variety=10, seed=0)
     contents = itertools.cycle(sorted(path.read_bytes() for path in folder.rglob("*.jpg")))
-    return {f"in/variety {number % 100}/{number}.jpg": Blob(next(contents) + str(number).encode()) for number in range(count)}
+    return {
+        f"in/variety {number % 100}/{number}.jpg": Blob(next(contents) + str(number).encode())
+        for number in range(count)
+    }
 
 
 def run(uri: str, output: Path) -> dict[str, Any]:
     """The report of a run, with what its tables say added."""
-    command = [sys.executable, "-m", "app", "run", "--input", uri, "--output", str(output), "--master", MASTER, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "orchard",
+        "run",
+        "--input",
+        uri,
+        "--output",
+        str(output),
+        "--master",
+        MASTER,
+        "--json",
+    ]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -66,8 +81,20 @@ def main(count: str = "10000", share: str = "0.05") -> int:
             report = run("s3://photos/in", output)
             seconds = time.perf_counter() - started
         bad = amiss(output, blobs, lasting)
-    numbers = {name: report[name] for name in ("counts", "rejected_by_reason", "read_retries", "seconds", "task_seconds")}
-    print(json.dumps({"amiss": bad[:10], "whole": round(seconds, 1), "gets": endpoint.gets.total(), "faults": endpoint.faulty, **numbers}))
+    numbers = {
+        name: report[name] for name in ("counts", "rejected_by_reason", "read_retries", "seconds", "task_seconds")
+    }
+    print(
+        json.dumps(
+            {
+                "amiss": bad[:10],
+                "whole": round(seconds, 1),
+                "gets": endpoint.gets.total(),
+                "faults": endpoint.faulty,
+                **numbers,
+            }
+        )
+    )
     return int(bool(bad))
 
 

@@ -30,7 +30,7 @@ def make_get(library: str, threads: int) -> Get:
 
 
 def _obstore(endpoint: str, threads: int) -> Get:
-    from app.buckets import BucketSource
+    from orchard.photos.buckets import BucketSource
 
     return BucketSource("s3://photos").read
 
@@ -67,7 +67,17 @@ def main(library: str, folder: str, threads: str) -> None:
         started, cpu = time.perf_counter(), time.process_time()
         size = sum(map(len, pool.map(get, keys)))
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    print(json.dumps({"photos": len(keys), "bytes": size, "seconds": seconds, "rate": len(keys) / seconds, "cpu": 1e6 * cpu / len(keys)}))
+    print(
+        json.dumps(
+            {
+                "photos": len(keys),
+                "bytes": size,
+                "seconds": seconds,
+                "rate": len(keys) / seconds,
+                "cpu": 1e6 * cpu / len(keys),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from orchard.errors import WeightsError
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.weights import BakedWeights, cache_root, find_weights
+from orchard.pca import projection
+from orchard.pca.moments import Moments
+from orchard.tables import columns
 
-from app import columns, projection
-from app.backbones import MOBILENET_V2
-from app.errors import WeightsError
-from app.moments import Moments
-from app.weights import BakedWeights, cache_root, find_weights
 from bench.measure import CaseError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +85,10 @@ def make_features(rows: int, seed: int = 0) -> npt.NDArray[np.float32]:
     """Features like a network's after ReLU and pooling: low rank plus noise, none negative, many zero, some columns always."""
     random = np.random.default_rng(seed)
     strength = np.arange(1, RANK + 1, dtype=np.float32) ** -DECAY
-    loadings = random.standard_normal((RANK, MOBILENET_V2.feature_size), dtype=np.float32) * (strength / np.linalg.norm(strength))[:, None]
+    loadings = (
+        random.standard_normal((RANK, MOBILENET_V2.feature_size), dtype=np.float32)
+        * (strength / np.linalg.norm(strength))[:, None]
+    )
     features: npt.NDArray[np.float32] = random.standard_normal((rows, RANK), dtype=np.float32) @ loadings
     features += NOISE * random.standard_normal(features.shape, dtype=np.float32) + SHIFT
     features[:, :DEAD] = 0
@@ -97,7 +101,7 @@ def weights() -> BakedWeights:
     try:
         return find_weights(MOBILENET_V2, None)
     except WeightsError:
-        _must([sys.executable, "-m", "image.bake"])
+        _must([sys.executable, "-m", "orchard.network.bake.bake"])
         return find_weights(MOBILENET_V2, None)
 
 

@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-from app import objects
-from app.sources import open_source
+from orchard.photos.source import open_source
+from orchard.storage import objects
+
 from bench.endpoint import ENVIRONMENT
 from bench.inputs import ROOT
 from tests.s3.server import Blob, Endpoint, serving
@@ -58,7 +59,12 @@ def measure(layout: str, count: int) -> dict[str, float | str]:
         found = sum(1 for _ in open_source("s3://photos").photos())
         seconds = time.perf_counter() - started
         server.stdin.close()
-        return {"layout": layout, "keys": found, "seconds": round(seconds, 2), "requests": int(server.stdout.readline())}
+        return {
+            "layout": layout,
+            "keys": found,
+            "seconds": round(seconds, 2),
+            "requests": int(server.stdout.readline()),
+        }
 
 
 def main(count: str = "200000") -> int:

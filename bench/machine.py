@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-
-from app.java import find_java
+from orchard.spark.java import find_java
 
 # What Spark's netlib (dev.ludovic.netlib 3.0.3) asks the system for; it brings the glue, not the libraries.
 LAPACK, BLAS = "liblapack.so.3", "libblas.so.3"
@@ -45,7 +44,11 @@ def native_lapack() -> str | None:
         return None
     maps = Path("/proc/self/maps")
     # Its real name tells OpenBLAS from the reference implementation, which is many times slower.
-    loaded = re.findall(r"/(?!.*site-packages).*/(lib(?:openblas|mkl|lapack|blas).*)", maps.read_text()) if maps.exists() else []
+    loaded = (
+        re.findall(r"/(?!.*site-packages).*/(lib(?:openblas|mkl|lapack|blas).*)", maps.read_text())
+        if maps.exists()
+        else []
+    )
     return ", ".join(sorted({LAPACK, BLAS, *loaded}))
 
 

@@ -53,13 +53,17 @@ def _look(root: int, pss: bool) -> list[Process]:
             with contextlib.suppress(psutil.Error):  # it ended meanwhile
                 memory = process.memory_full_info() if pss else process.memory_info()
                 share = getattr(memory, "pss", memory.rss) if pss else None
-                found.append(Process(process.pid, process.ppid(), process.name(), share, _highest(process.pid) or memory.rss))
+                found.append(
+                    Process(process.pid, process.ppid(), process.name(), share, _highest(process.pid) or memory.rss)
+                )
     return found
 
 
 def _highest(pid: int) -> int | None:
     with contextlib.suppress(OSError):
-        if line := re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE):
+        if line := re.search(
+            r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE
+        ):
             return int(line[1]) * 1024
     return None
 
@@ -69,7 +73,9 @@ def roles(root: int, processes: Sequence[Process]) -> dict[int, str]:
     known = {root: "driver"}
     for process in processes:  # parents come before their children
         is_python = process.pid != root and process.name.startswith("python")
-        known[process.pid] = "driver" if not is_python else "daemon" if known.get(process.parent, "driver") == "driver" else "worker"
+        known[process.pid] = (
+            "driver" if not is_python else "daemon" if known.get(process.parent, "driver") == "driver" else "worker"
+        )
     return known
 
 
@@ -83,7 +89,10 @@ def sizes(root: int, processes: Sequence[Process]) -> Mapping[str, float]:
     for kind in ("pss", "rss"):
         if any(getattr(process, kind) is None for process in processes):
             continue
-        of = {role: [getattr(process, kind) for process in processes if by_role[process.pid] == role] for role in set(by_role.values())}
+        of = {
+            role: [getattr(process, kind) for process in processes if by_role[process.pid] == role]
+            for role in set(by_role.values())
+        }
         result[f"driver_{kind}"] = sum(of.get("driver", [])) / _MEGABYTE
         result[f"daemon_{kind}"] = sum(of.get("daemon", [])) / _MEGABYTE
         result[f"worker_{kind}"] = max(of.get("worker", []), default=0) / _MEGABYTE

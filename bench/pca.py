@@ -42,9 +42,10 @@ def main() -> None:
 
 def orchard(folder: Path, k: int) -> dict[str, Any]:
     """Orchard's fit, in the session that a run opens."""
-    from app import parquet, reduction
-    from app.session import open_session
-    from app.stores import open_store
+    from orchard.pca import job as reduction
+    from orchard.spark.session import open_session
+    from orchard.storage.stores import open_store
+    from orchard.tables import parquet
 
     store = open_store(str(folder))
 
@@ -64,7 +65,11 @@ def stock(folder: Path, k: int, java_options: str) -> dict[str, Any]:
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import column
 
-    builder = SparkSession.builder.master(MASTER).config("spark.driver.memory", "6g").config("spark.ui.showConsoleProgress", "false")
+    builder = (
+        SparkSession.builder.master(MASTER)
+        .config("spark.driver.memory", "6g")
+        .config("spark.ui.showConsoleProgress", "false")
+    )
     spark = builder.config("spark.driver.extraJavaOptions", java_options).getOrCreate()
     vectors = spark.read.parquet(str(folder)).select(array_to_vector(column("features")).alias("vector"))
     first, _ = timed(lambda: stock_fit(vectors, k))

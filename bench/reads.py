@@ -13,12 +13,13 @@ import sys
 import time
 from dataclasses import replace
 
-from app.backbones import MOBILENET_V2
-from app.features import Network, TaskReport, featurize_slice
-from app.manifest import arrange, to_table
-from app.readahead import AHEAD, Ahead
-from app.sources import open_source
-from app.weights import check_weights
+from orchard.features.job import Network, TaskReport, featurize_slice
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.weights import check_weights
+from orchard.photos.manifest import arrange, to_table
+from orchard.photos.prefetch import AHEAD, Ahead
+from orchard.photos.source import open_source
+
 from bench.endpoint import serving
 
 WARM_UP = 32
@@ -39,7 +40,13 @@ def featurize(uri: str, count: int, ahead: Ahead, weights: str) -> dict[str, flo
         pass
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     done = report.featurized
-    numbers = {"photos": done, "seconds": seconds, "rate": done / seconds, "alone": done / (report.waiting + cpu), "cpu": 1000 * cpu / done}
+    numbers = {
+        "photos": done,
+        "seconds": seconds,
+        "rate": done / seconds,
+        "alone": done / (report.waiting + cpu),
+        "cpu": 1000 * cpu / done,
+    }
     return numbers | {"waiting": report.waiting, "decoding": report.decoding, "predicting": report.predicting}
 
 

@@ -25,14 +25,33 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
         "Inside a run",
         "Seconds of the stages; waiting, decoding and predicting are summed over the tasks.",
         "orchard",
-        {name: name for name in ("start", "list", "featurize", "fit", "transform", "model", "report", "waiting", "decoding", "predicting")}
+        {
+            name: name
+            for name in (
+                "start",
+                "list",
+                "featurize",
+                "fit",
+                "transform",
+                "model",
+                "report",
+                "waiting",
+                "decoding",
+                "predicting",
+            )
+        }
         | {"stage_rate": "featurizing, photos/s", "warm_rate": "once warm, photos/s"},
     ),
     (
         "Any number of photos",
         "Whole runs over the training set's photos, repeated under new names. Memory is peak RSS; several processes' is summed.",
         "scale",
-        {"wall": "whole process, s", "wall_rate": "photos/s", "rate": "own photos/s", "warm_rate": "once warm, photos/s"}
+        {
+            "wall": "whole process, s",
+            "wall_rate": "photos/s",
+            "rate": "own photos/s",
+            "warm_rate": "once warm, photos/s",
+        }
         | {name: f"{name}, s" for name in ("list", "featurize", "fit", "transform", "report")}
         | {f"{role}_rss": f"{role}, MB" for role in ("worker", "driver", "all")},
     ),
@@ -41,7 +60,13 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
         "StandardScaler and PCA on made-up features of 1280, seconds; each run in a JVM of its own. `first` is the first fit of a session; "
         "`memory` starts from vectors that Spark has cached already, which Orchard's fit never needs: its column repeats `files`.",
         "pca",
-        {"k": "k", "kept": "variance kept", "first": "first, from files", "files": "again, from files", "fit": "again, from memory"},
+        {
+            "k": "k",
+            "kept": "variance kept",
+            "first": "first, from files",
+            "files": "again, from files",
+            "fit": "again, from memory",
+        },
     ),
     (
         "One task, near and far from its photos",
@@ -81,7 +106,11 @@ SECTIONS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 
 
 def to_dict(
-    cases: Iterable[Case], results: Mapping[str, Result], goals: Iterable[Target], machine: Mapping[str, str], go: Mapping[str, Any]
+    cases: Iterable[Case],
+    results: Mapping[str, Result],
+    goals: Iterable[Target],
+    machine: Mapping[str, str],
+    go: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything, for a program to read. `go` says when and how it was measured."""
     values = [(goal, goal.value(results)) for goal in goals]
@@ -123,7 +152,11 @@ def to_markdown(document: Mapping[str, Any]) -> str:
         rows = [_target_row(target) for target in document["targets"]]
         parts += ["## Against what was wanted", table(["what", "photos or rows", "value", "wanted", "met"], rows)]
     for title, text, group, headings in SECTIONS:
-        shown = {name: case for name, case in cases.items() if (name.split()[0] if group == "orchard" else case["kind"]) == group}
+        shown = {
+            name: case
+            for name, case in cases.items()
+            if (name.split()[0] if group == "orchard" else case["kind"]) == group
+        }
         if any(case["numbers"] for case in shown.values()):
             parts += [f"## {title}", text, _section(shown, headings)]
             parts += [_model(document["model"])] if group == "scale" and document["model"] else []
@@ -162,7 +195,9 @@ def _section(cases: Mapping[str, Mapping[str, Any]], headings: Mapping[str, str]
 
 def number(summary: Summary) -> str:
     """`12.3 (11.9-13)`, or `12.3` where all runs agree."""
-    median, low, high = (f"{value:.0f}" if value >= 1000 else f"{value:.3g}" for value in (summary.median, summary.low, summary.high))
+    median, low, high = (
+        f"{value:.0f}" if value >= 1000 else f"{value:.3g}" for value in (summary.median, summary.low, summary.high)
+    )
     return median if low == high else f"{median} ({low}-{high})"
 
 

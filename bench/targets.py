@@ -73,7 +73,9 @@ def _scale_targets(few: int, many: int) -> Iterator[Target]:
     yield Target(f"photos/s once warm / those of {few:,} photos", many, *ratio("warm_rate", many, few), ">= 0.95")
     yield Target(f"featurizing, photos/s / those of {few:,} photos", many, *ratio("stage_rate", many, few), ">= 0.95")
     for role, words in ROLES.items():
-        yield Target(f"{words}, peak memory (RSS) / that of {few:,} photos", many, *ratio(f"{role}_rss", many, few), "<= 1.1")
+        yield Target(
+            f"{words}, peak memory (RSS) / that of {few:,} photos", many, *ratio(f"{role}_rss", many, few), "<= 1.1"
+        )
 
 
 def _read_targets(count: int, gets: int) -> Iterator[Target]:
@@ -98,7 +100,9 @@ def _photo_targets(count: int) -> Iterator[Target]:
     orchard, notebook, limit, daft = (f"{name} {count}" for name in ("orchard", "notebook", "limit", "daft"))
     near = "<= 1.35" if count > 1000 else ""
     yield Target("notebook's whole process / Orchard's", count, (notebook, "wall"), (orchard, "wall"), ">= 4")
-    yield Target("Orchard's whole process / the limit's own seconds", count, (orchard, "wall"), (limit, "seconds"), near)
+    yield Target(
+        "Orchard's whole process / the limit's own seconds", count, (orchard, "wall"), (limit, "seconds"), near
+    )
     yield Target("Orchard's whole process / the limit's whole process", count, (orchard, "wall"), (limit, "wall"))
     yield Target("Orchard's featurizing stage, photos/s / the limit's", count, (orchard, "stage_rate"), (limit, "rate"))
     yield Target("the same once warm / the limit's", count, (orchard, "warm_rate"), (limit, "rate"))

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from app import __version__
-from app.errors import OrchardError
+from orchard import __version__
+from orchard.errors import OrchardError
+
 from deploy import aws_commands, image_commands, local_command, rehearse_command, run_commands
 from deploy.errors import DeployError, SpecError
 from deploy.leaving import LeavingError
@@ -88,8 +89,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--spec", type=Path, default=Path(SPEC_FILE), metavar="FILE", help="job specification (default %(default)s)")
-    parser.add_argument("--tree", type=Path, default=Path(), metavar="DIR", help="source tree with the Dockerfile (default: this folder)")
+    parser.add_argument(
+        "--spec", type=Path, default=Path(SPEC_FILE), metavar="FILE", help="job specification (default %(default)s)"
+    )
+    parser.add_argument(
+        "--tree",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="source tree with the Dockerfile (default: this folder)",
+    )
     return parser
 
 

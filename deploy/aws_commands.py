@@ -48,7 +48,9 @@ def _add_plan(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser("plan", parents=[*parents, aws_arguments()], help=about, description=about)
     parser.add_argument("--offline", action="store_true", help="ask nothing of AWS: as if nothing existed")
     parser.add_argument("--account", metavar="NUMBER", help="account to write into the inputs, with --offline")
-    parser.add_argument("--cli-input", type=Path, metavar="DIR", help="write the inputs of every call for `aws … --cli-input-json`")
+    parser.add_argument(
+        "--cli-input", type=Path, metavar="DIR", help="write the inputs of every call for `aws … --cli-input-json`"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     add_money(parser)
     parser.set_defaults(command=_plan)
@@ -89,7 +91,10 @@ def _offline_site(arguments: argparse.Namespace) -> Site:
     spec = target_spec(arguments)
     check_workers(spec)
     return Site(
-        spec, offline_account(arguments.account, spec.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
+        spec,
+        offline_account(
+            arguments.account, spec.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        ),
     )
 
 
@@ -127,16 +132,25 @@ def _write_inputs(folder: Path, inputs: dict[str, payloads.Payload]) -> None:
 def _plan_facts(
     site: Site, seen: Observed, tag: str, actions: list[Action], money: Money, inputs: dict[str, payloads.Payload]
 ) -> dict[str, Any]:
-    calls = [{"service": a.service, "operation": a.operation, "about": a.about, "parameters": dict(a.parameters)} for a in actions]
+    calls = [
+        {"service": a.service, "operation": a.operation, "about": a.about, "parameters": dict(a.parameters)}
+        for a in actions
+    ]
     image = {"repository": site.spec.repository, "tag": tag, "digest": seen.digest}
     return {"region": site.account.region, "image": image, "actions": calls, "cost": money.facts(), "inputs": inputs}
 
 
-def _plan_lines(site: Site, seen: Observed, tag: str, actions: list[Action], money: Money, in_the_way: list[str]) -> list[str]:
+def _plan_lines(
+    site: Site, seen: Observed, tag: str, actions: list[Action], money: Money, in_the_way: list[str]
+) -> list[str]:
     spec = site.spec
     where = seen.digest or "not in ECR yet: `orchard-deploy up`, `build`, `push`"
     cap = f"1 driver + {spec.executors} executors, one run at a time: {capacity(spec)}"
-    head = [f"region      {site.account.region}", f"image       {spec.repository}:{tag} ({where})", f"cap         {cap}"]
+    head = [
+        f"region      {site.account.region}",
+        f"image       {spec.repository}:{tag} ({where})",
+        f"cap         {cap}",
+    ]
     to_do = [*(f"in the way  {line}" for line in in_the_way), *(f"to do       {action.about}" for action in actions)]
     if seen.digest is None and money.target is not EKS:
         to_do.append("to do       the application, once the image is in ECR")
@@ -161,7 +175,9 @@ def _up(arguments: argparse.Namespace) -> int:
     if not plan.actions:
         context.say("everything is as it should be")
     if plan.seen.digest is None and context.target is not EKS:
-        context.say(f"the application waits for image {context.site.spec.repository}:{context.tag}: `orchard-deploy push`, then `submit`")
+        context.say(
+            f"the application waits for image {context.site.spec.repository}:{context.tag}: `orchard-deploy push`, then `submit`"
+        )
     return 0
 
 
@@ -169,7 +185,9 @@ def _add_down(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
     about = "delete what `up` made, and nothing else"
     parser = commands.add_parser("down", parents=[*parents, aws_arguments(target=False)], help=about, description=about)
     parser.add_argument("--force", action="store_true", help="cancel runs that are active")
-    parser.add_argument("--with-data", action="store_true", help="delete the bucket with the photos, results and logs in it")
+    parser.add_argument(
+        "--with-data", action="store_true", help="delete the bucket with the photos, results and logs in it"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and what left")
     parser.set_defaults(command=_down, target="serverless")
 
@@ -195,7 +213,9 @@ def _add_iam(commands: Commands, parents: list[argparse.ArgumentParser]) -> None
     about = "print a policy: what you need to deploy, what a run may do, who may take its role, who may read its image"
     parser = commands.add_parser("iam", parents=[*parents, aws_arguments()], help=about, description=about)
     parser.add_argument("policy", choices=_POLICIES, help="which one")
-    parser.add_argument("--account", metavar="NUMBER", help="account to write it for (default: the one whose credentials there are)")
+    parser.add_argument(
+        "--account", metavar="NUMBER", help="account to write it for (default: the one whose credentials there are)"
+    )
     parser.set_defaults(command=_iam)
 
 

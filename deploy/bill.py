@@ -22,7 +22,9 @@ _LATE = 120.0
 _NOTHING = Utilization(cpu=0.0, memory=0.0, storage=0.0)
 
 
-def bill_facts(context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool) -> dict[str, Any]:
+def bill_facts(
+    context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool
+) -> dict[str, Any]:
     """The bill as plain data; `billed` is False where only the utilization is known so far. A run that never started costs nothing.
 
     Without `photos_exact` the run featurized so many at most, and 1,000 of them cost more than it says.
@@ -34,7 +36,9 @@ def bill_facts(context: Context, submission: Submission, prices: Prices, *, phot
     idle = _never_started(run)
     used = run.billed or run.used or (_NOTHING if idle else None)
     if used is None:
-        raise RefusedError(f"run {run.id}: {run.state}: EMR Serverless says nothing yet about what it used: call again in a minute")
+        raise RefusedError(
+            f"run {run.id}: {run.state}: EMR Serverless says nothing yet about what it used: call again in a minute"
+        )
     money, work = amount(used, prices), None if idle else _work(context, run, photos, submission.photos)
     return {
         "run": run.id,

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import __version__
+from orchard import __version__
+
 from deploy.errors import EngineError, ImageError
 from deploy.spec import Spec
 from deploy.tag import FILES, FOLDERS
@@ -45,7 +46,14 @@ def _git(tree: Path, *words: str) -> str:
 
 
 def build_command(
-    spec: Spec, tree: Path, *, name: str, revision: Revision, cli: str = "docker", clean: bool = False, plain: bool = False
+    spec: Spec,
+    tree: Path,
+    *,
+    name: str,
+    revision: Revision,
+    cli: str = "docker",
+    clean: bool = False,
+    plain: bool = False,
 ) -> list[str]:
     """The command that builds `name` (repository and tag) from `tree`. Pure."""
     arguments = {
@@ -76,6 +84,10 @@ def build(command: Sequence[str], environ: Mapping[str, str] = os.environ) -> No
     try:
         code = subprocess.run(command, env={**environ, "DOCKER_BUILDKIT": "1"}, stdout=2, check=False).returncode
     except OSError as exc:
-        raise EngineError(f"{command[0]}: {exc.strerror}: install Docker's command line, or name it with --docker") from exc
+        raise EngineError(
+            f"{command[0]}: {exc.strerror}: install Docker's command line, or name it with --docker"
+        ) from exc
     if code:
-        raise ImageError(f"the build of {command[command.index('--tag') + 1]} failed (exit code {code}): the lines above say why")
+        raise ImageError(
+            f"the build of {command[command.index('--tag') + 1]} failed (exit code {code}): the lines above say why"
+        )

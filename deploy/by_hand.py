@@ -14,9 +14,21 @@ _FILES = "$files"
 
 def shell_lines(run: ContainerRun, caller: tuple[int, int]) -> list[str]:
     """Lines for any shell with GNU's tools; their exit code is the job's, and nothing stays but the output."""
-    lines = [*_output(run, caller), *_files(run, caller), " ".join(map(_quote, run.with_files_in(Path(_FILES)).docker_run()))]
+    lines = [
+        *_output(run, caller),
+        *_files(run, caller),
+        " ".join(map(_quote, run.with_files_in(Path(_FILES)).docker_run())),
+    ]
     # In parentheses they are a process of their own, at whose end the traps act.
-    return ["(", "set -e", "files=$(mktemp -d)", "trap 'rm -rf \"$files\"' EXIT", "trap 'exit 130' INT TERM", *lines, ")"]
+    return [
+        "(",
+        "set -e",
+        "files=$(mktemp -d)",
+        "trap 'rm -rf \"$files\"' EXIT",
+        "trap 'exit 130' INT TERM",
+        *lines,
+        ")",
+    ]
 
 
 def _output(run: ContainerRun, caller: tuple[int, int]) -> Iterator[str]:

@@ -37,7 +37,9 @@ def choose_run(context: Context, run: str | None) -> Submission:
     if run is None:
         raise RefusedError(f"runs of {context.site.spec.name}: there are none: `orchard-deploy submit` starts one")
     names = ", ".join(entry.run or "" for entry in known[-5:]) or "none"
-    raise RefusedError(f"run {run}: {context.site.spec.name} has no such run on {context.target.name}; the last ones are {names}")
+    raise RefusedError(
+        f"run {run}: {context.site.spec.name} has no such run on {context.target.name}; the last ones are {names}"
+    )
 
 
 def _places(context: Context) -> list[str]:
@@ -45,7 +47,9 @@ def _places(context: Context) -> list[str]:
     spec = context.site.spec
     if context.target is not SERVERLESS:
         return [spec.eks.virtual_cluster] if spec.eks else []
-    return [found.id for found in serverless.find_applications(context.aws, spec.name) if is_own(context.site, found.tags)]
+    return [
+        found.id for found in serverless.find_applications(context.aws, spec.name) if is_own(context.site, found.tags)
+    ]
 
 
 def _is_ours(context: Context, run: Run) -> bool:
@@ -57,5 +61,12 @@ def _unrecorded(context: Context, run: Run) -> Submission:
     """A run that no record tells of: another machine submitted it, or the record was lost."""
     tag = run.tags.get("orchard:image", "")
     return Submission(
-        token="", request="", target=context.target.name, place=run.place, tag=tag, digest="", submitted=run.created or 0.0, run=run.id
+        token="",
+        request="",
+        target=context.target.name,
+        place=run.place,
+        tag=tag,
+        digest="",
+        submitted=run.created or 0.0,
+        run=run.id,
     )

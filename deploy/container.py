@@ -28,7 +28,12 @@ class Mount:
     def word(self) -> str:
         """The value of `--mount`: comma-separated, so that a path may have colons, and commas in quotes."""
         text = io.StringIO()
-        parts = ["type=bind", f"source={self.source}", f"target={self.target}", *(["readonly"] if self.read_only else [])]
+        parts = [
+            "type=bind",
+            f"source={self.source}",
+            f"target={self.target}",
+            *(["readonly"] if self.read_only else []),
+        ]
         csv.writer(text, lineterminator="").writerow(parts)
         return text.getvalue()
 
@@ -128,7 +133,9 @@ def _copy(source: Path, path: Path, owner: tuple[int, int] | None) -> None:
     try:
         content = source.read_bytes()
     except OSError as exc:
-        raise SpecError(f"{source}: {exc.strerror}: the job needs a copy of it: make it readable, or name another") from exc
+        raise SpecError(
+            f"{source}: {exc.strerror}: the job needs a copy of it: make it readable, or name another"
+        ) from exc
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as stream:
         stream.write(content)
         if owner:

@@ -54,8 +54,12 @@ class Context:
 def aws_arguments(*, target: bool = True) -> argparse.ArgumentParser:
     """The flags that every command about AWS has."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--profile", metavar="NAME", help="profile of ~/.aws (default: AWS_PROFILE, else boto3's own chain)")
-    parser.add_argument("--region", metavar="NAME", help="AWS region (default: the specification's, AWS_REGION, the profile's)")
+    parser.add_argument(
+        "--profile", metavar="NAME", help="profile of ~/.aws (default: AWS_PROFILE, else boto3's own chain)"
+    )
+    parser.add_argument(
+        "--region", metavar="NAME", help="AWS region (default: the specification's, AWS_REGION, the profile's)"
+    )
     if target:
         add_target(parser)
     return parser
@@ -63,7 +67,9 @@ def aws_arguments(*, target: bool = True) -> argparse.ArgumentParser:
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Give a command `--target`."""
-    parser.add_argument("--target", choices=TARGETS, default="serverless", help="EMR Serverless or EMR on EKS (default %(default)s)")
+    parser.add_argument(
+        "--target", choices=TARGETS, default="serverless", help="EMR Serverless or EMR on EKS (default %(default)s)"
+    )
 
 
 def target_spec(arguments: argparse.Namespace) -> Spec:

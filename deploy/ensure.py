@@ -42,7 +42,9 @@ def look_up(context: Context, seen: Observed | None = None) -> Plan:
     seen = seen or observe(context.aws, context.site, context.tag, context.target)
     check_places(context.site, seen, context.target)
     made = context.record.read().made
-    return Plan(seen, plan_up(context.site, seen, tag=context.tag, recorded=made, new_token=new_token, target=context.target))
+    return Plan(
+        seen, plan_up(context.site, seen, tag=context.tag, recorded=made, new_token=new_token, target=context.target)
+    )
 
 
 def up(context: Context) -> Plan:
@@ -105,7 +107,10 @@ def runs_to_end(context: Context, seen: Observed, *, force: bool) -> list[tuple[
     Raises:
         RefusedError: there are some, and `force` is not given.
     """
-    active = [*((SERVERLESS, run) for run in _own_active(context, seen)), *((EKS, run) for run in _active_on_eks(context))]
+    active = [
+        *((SERVERLESS, run) for run in _own_active(context, seen)),
+        *((EKS, run) for run in _active_on_eks(context)),
+    ]
     if active and not force:
         names = ", ".join(f"{run.id} ({run.state})" for _, run in active)
         raise RefusedError(f"runs are active: {names}: wait for their end, or cancel them with `down --force`")

@@ -32,7 +32,13 @@ def execute(actions: Iterable[Action], aws: Aws, record: RecordFile, *, pace: Pa
         answer = _call(action, aws, record)
         _note(action, answer, record)
         if action.settles:
-            settle(aws, answer.get("applicationId") or action.parameters["applicationId"], action.settles, pace=pace, say=say)
+            settle(
+                aws,
+                answer.get("applicationId") or action.parameters["applicationId"],
+                action.settles,
+                pace=pace,
+                say=say,
+            )
 
 
 def settle(aws: Aws, application: str, states: Iterable[str], *, pace: Pace, say: Callable[[str], None]) -> None:

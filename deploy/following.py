@@ -46,7 +46,9 @@ def follower(context: Context, submission: Submission, choice: Choice) -> Follow
     )
 
 
-def follow_logs(context: Context, submission: Submission, choice: Choice, *, follow: bool, show: Callable[[Source, str], None]) -> None:
+def follow_logs(
+    context: Context, submission: Submission, choice: Choice, *, follow: bool, show: Callable[[Source, str], None]
+) -> None:
     """Show the logs of a run, to its end if `follow`.
 
     Raises:
@@ -54,7 +56,9 @@ def follow_logs(context: Context, submission: Submission, choice: Choice, *, fol
     """
     logs = follower(context, submission, choice)
     if logs is None:
-        raise RefusedError("logs: the specification has no place for them: add `logs`; the console of EMR keeps its own for 30 days")
+        raise RefusedError(
+            "logs: the specification has no place for them: add `logs`; the console of EMR keeps its own for 30 days"
+        )
     target, shown, entry = TARGETS[submission.target], _Shown(show), submission
 
     def look_again() -> Run:

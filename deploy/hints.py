@@ -28,7 +28,10 @@ _HINTS = (
         r"(?i)could not assume|not authorized to perform: sts:AssumeRole|unable to assume",
         "EMR Serverless cannot take the job's role: `orchard-deploy up` sets its trust; a role made a minute ago may need another minute",
     ),
-    (r"AccessDenied|Access Denied|Status Code: 403", "the job's role may not do that in S3: `orchard-deploy up` sets its policy"),
+    (
+        r"AccessDenied|Access Denied|Status Code: 403",
+        "the job's role may not do that in S3: `orchard-deploy up` sets its policy",
+    ),
     (r"NoSuchBucket", "the bucket does not exist in this region: `orchard-deploy up` makes the specification's own"),
     (r"No space left on device", "a worker's disk is full: give driver or executor more disk in the specification"),
 )

@@ -25,7 +25,9 @@ def job_trust(site: Site) -> Policy:
     """Who may take the job's role: EMR Serverless, for this account."""
     # AWS's own policies for such roles have this key; none was found with aws:SourceArn, and a wrong key would stop every run.
     conditions = {"StringEquals": {"aws:SourceAccount": site.account.id}}
-    return _policy([_allow("EmrServerless", ["sts:AssumeRole"], None, Principal={"Service": SERVICE}, Condition=conditions)])
+    return _policy(
+        [_allow("EmrServerless", ["sts:AssumeRole"], None, Principal={"Service": SERVICE}, Condition=conditions)]
+    )
 
 
 def job_policy(site: Site) -> Policy:
@@ -35,7 +37,11 @@ def job_policy(site: Site) -> Policy:
     statements = [
         *_listing(site, listed),
         _allow("Read", ["s3:GetObject"], _objects(site, reads)),
-        _allow("KeepOutput", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], _objects(site, [site.output])),
+        _allow(
+            "KeepOutput",
+            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            _objects(site, [site.output]),
+        ),
     ]
     if site.logs:
         statements.append(_allow("WriteLogs", ["s3:PutObject"], _objects(site, [site.logs])))
@@ -56,7 +62,15 @@ def repository_policy(site: Site) -> Policy:
 
 def deployer_policy(site: Site) -> Policy:
     """What the person who calls `orchard-deploy` needs."""
-    return _policy([*_deploys_images(site), *_deploys_applications(site), *_deploys_role(site), *_deploys_data(site), *_deploys_eks(site)])
+    return _policy(
+        [
+            *_deploys_images(site),
+            *_deploys_applications(site),
+            *_deploys_role(site),
+            *_deploys_data(site),
+            *_deploys_eks(site),
+        ]
+    )
 
 
 def _deploys_images(site: Site) -> list[Statement]:
@@ -77,7 +91,9 @@ def _deploys_applications(site: Site) -> list[Statement]:
     return [
         _allow("FindApplications", ["emr-serverless:ListApplications"], [anywhere]),
         _allow("MakeApplications", ["emr-serverless:CreateApplication"], [anywhere], Condition={"StringEquals": asked}),
-        _allow("TagWhatIsMade", ["emr-serverless:TagResource"], [site.applications_arn], Condition={"StringEquals": asked}),
+        _allow(
+            "TagWhatIsMade", ["emr-serverless:TagResource"], [site.applications_arn], Condition={"StringEquals": asked}
+        ),
         _allow(
             "RunJobs",
             [f"emr-serverless:{action}" for action in actions.split()],
@@ -88,11 +104,18 @@ def _deploys_applications(site: Site) -> list[Statement]:
 
 
 def _deploys_role(site: Site) -> list[Statement]:
-    actions = """CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PutRolePolicy TagRole UpdateAssumeRolePolicy"""
+    actions = (
+        """CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PutRolePolicy TagRole UpdateAssumeRolePolicy"""
+    )
     linked = site.account.arn("iam", f"role/aws-service-role/{_LINKED_SERVICE}/*", everywhere=True)
     return [
         _allow("JobRole", [f"iam:{action}" for action in actions.split()], [site.role_arn]),
-        _allow("HandOverJobRole", ["iam:PassRole"], [site.role_arn], Condition={"StringEquals": {"iam:PassedToService": SERVICE}}),
+        _allow(
+            "HandOverJobRole",
+            ["iam:PassRole"],
+            [site.role_arn],
+            Condition={"StringEquals": {"iam:PassedToService": SERVICE}},
+        ),
         _allow(
             "FirstApplication",
             ["iam:CreateServiceLinkedRole"],
@@ -106,7 +129,11 @@ def _deploys_data(site: Site) -> list[Statement]:
     names = [*([site.bucket] if site.bucket else []), *site.named_buckets]
     statements = [
         _allow("SeeBuckets", ["s3:ListBucket"], [_bucket(site, name) for name in names]),
-        _allow("ReadLogsAndReport", ["s3:GetObject"], _objects(site, [place for place in (site.output, site.logs) if place])),
+        _allow(
+            "ReadLogsAndReport",
+            ["s3:GetObject"],
+            _objects(site, [place for place in (site.output, site.logs) if place]),
+        ),
     ]
     if site.bucket:
         actions = "CreateBucket DeleteBucket GetBucketPublicAccessBlock GetBucketTagging PutBucketPublicAccessBlock PutBucketTagging"
@@ -129,7 +156,12 @@ def _deploys_eks(site: Site) -> list[Statement]:
         [cluster],
         Condition={"StringEquals": {"emr-containers:ExecutionRoleArn": site.eks_role_arn}},
     )
-    follow = ["emr-containers:CancelJobRun", "emr-containers:DescribeJobRun", "emr-containers:ListJobRuns", "emr-containers:TagResource"]
+    follow = [
+        "emr-containers:CancelJobRun",
+        "emr-containers:DescribeJobRun",
+        "emr-containers:ListJobRuns",
+        "emr-containers:TagResource",
+    ]
     return [start, _allow("FollowOnEks", follow, [cluster, f"{cluster}/jobruns/*"])]
 
 

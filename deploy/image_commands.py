@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from deploy.docker_engine import DockerEngine
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]) -> None:
+def add_to(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Give the command line these commands."""
     _add_tag(commands, parents)
     _add_build(commands, parents)
     _add_push(commands, parents)
 
 
-def _add_tag(commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]) -> None:
+def _add_tag(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     parser = commands.add_parser("tag", parents=parents, help="the image's tag, from the content of what is baked")
     add_target(parser)
     parser.add_argument("--explain", action="store_true", help="list what went in, with its SHA-256")
@@ -37,7 +41,12 @@ def _tag(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(
             json.dumps(
-                {"tag": tag, "base": spec.base_image, "ingredients": {ingredient.name: ingredient.sha256 for ingredient in found}}, indent=1
+                {
+                    "tag": tag,
+                    "base": spec.base_image,
+                    "ingredients": {ingredient.name: ingredient.sha256 for ingredient in found},
+                },
+                indent=1,
             )
         )
         return 0
@@ -47,12 +56,18 @@ def _tag(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("build", parents=parents, help="build the image of this source tree, unless it is there")
+def _add_build(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = commands.add_parser(
+        "build", parents=parents, help="build the image of this source tree, unless it is there"
+    )
     add_target(parser)
     parser.add_argument("--force", action="store_true", help="build even if the image is there")
     parser.add_argument("--no-cache", action="store_true", help="use no layer of an earlier build")
-    parser.add_argument("--docker", default="docker", metavar="PATH", help="Docker's command line (default %(default)s)")
+    parser.add_argument(
+        "--docker", default="docker", metavar="PATH", help="Docker's command line (default %(default)s)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the command instead")
     parser.set_defaults(command=_build)
 
@@ -63,7 +78,13 @@ def _build(arguments: argparse.Namespace) -> int:
     spec = target_spec(arguments)
     name, revision = image_name(arguments.tree, spec), find_revision(arguments.tree)
     command = build_command(
-        spec, arguments.tree, name=name, revision=revision, cli=arguments.docker, clean=arguments.no_cache, plain=not sys.stderr.isatty()
+        spec,
+        arguments.tree,
+        name=name,
+        revision=revision,
+        cli=arguments.docker,
+        clean=arguments.no_cache,
+        plain=not sys.stderr.isatty(),
     )
     if arguments.dry_run:
         print(build_line(command))
@@ -90,9 +111,15 @@ def _show_size(engine: DockerEngine, name: str) -> None:
         say(f"{image.size / 1e6:8,.0f} MB  in all; EMR Serverless takes up to 10,000")
 
 
-def _add_push(commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("push", parents=[*parents, aws_arguments()], help="send the image to a registry, unless it is there")
-    parser.add_argument("--registry", metavar="HOST[:PORT]", help="registry to push to (default: ECR of the account and region)")
+def _add_push(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = commands.add_parser(
+        "push", parents=[*parents, aws_arguments()], help="send the image to a registry, unless it is there"
+    )
+    parser.add_argument(
+        "--registry", metavar="HOST[:PORT]", help="registry to push to (default: ECR of the account and region)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be pushed")
     parser.set_defaults(command=_push)
 

@@ -30,7 +30,9 @@ _KILLED = 137
 _GRACE = 10
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]) -> None:
+def add_to(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Give the command line this command."""
     parser = commands.add_parser(
         "run-local",
@@ -44,9 +46,17 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser], parent
     parser.add_argument("--slots", type=int, default=4, metavar="N", help="task slots, local[N] (default %(default)s)")
     parser.add_argument("--cpus", type=float, metavar="N", help="cores it may use (default: all that the engine has)")
     parser.add_argument("--memory", default="6g", metavar="SIZE", help="memory it may use (default %(default)s)")
-    parser.add_argument("--network", metavar="NAME", help="Docker network (default: none; bridge where an address is s3://)")
-    parser.add_argument("--aws-profile", metavar="NAME", help="profile of ~/.aws for s3:// addresses (default: AWS's standard variables)")
-    parser.add_argument("--dry-run", action="store_true", help="print the `docker run` line, and what it needs, instead")
+    parser.add_argument(
+        "--network", metavar="NAME", help="Docker network (default: none; bridge where an address is s3://)"
+    )
+    parser.add_argument(
+        "--aws-profile",
+        metavar="NAME",
+        help="profile of ~/.aws for s3:// addresses (default: AWS's standard variables)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the `docker run` line, and what it needs, instead"
+    )
     parser.set_defaults(command=_run_local)
 
 
@@ -99,9 +109,13 @@ def check_image(engine: DockerEngine, name: str) -> None:
     """Raise `ImageError` unless the engine has this image and it is Orchard's."""
     image = engine.find_image(name)
     if image is None:
-        raise ImageError(f"{name}: no such image here: make it with `orchard-deploy build`, or name another with --image")
+        raise ImageError(
+            f"{name}: no such image here: make it with `orchard-deploy build`, or name another with --image"
+        )
     if image.labels.get(TITLE) != "orchard":
-        raise ImageError(f"{name}: not an image of Orchard (its label {TITLE} is {image.labels.get(TITLE)!r}): name another with --image")
+        raise ImageError(
+            f"{name}: not an image of Orchard (its label {TITLE} is {image.labels.get(TITLE)!r}): name another with --image"
+        )
 
 
 def run_and_report(engine: DockerEngine, run: ContainerRun, memory: str) -> int:
@@ -121,7 +135,8 @@ def run_and_report(engine: DockerEngine, run: ContainerRun, memory: str) -> int:
             raise
     if end.out_of_memory and end.code:  # a Python worker that was killed has been replaced where the job ended well
         raise RunError(
-            f"{run.image}: out of memory: it needs more than --memory {memory}: give it more, or fewer --slots", end.code or _KILLED
+            f"{run.image}: out of memory: it needs more than --memory {memory}: give it more, or fewer --slots",
+            end.code or _KILLED,
         )
     return end.code
 

@@ -58,7 +58,9 @@ class Choice:
         found = [file for file in files if file.source.worker == worker and file.source.stream in self.streams]
         attempts = {file.source.attempt for file in found}
         wanted = attempts if self.every_attempt else {self.attempt or max(attempts, default=1)}
-        return sorted((file for file in found if file.source.attempt in wanted), key=lambda file: (file.source, file.place))
+        return sorted(
+            (file for file in found if file.source.attempt in wanted), key=lambda file: (file.source, file.place)
+        )
 
 
 def run_prefix(target: Target, place: str, run: str) -> str:
@@ -115,9 +117,21 @@ class Follower:
     """
 
     def __init__(
-        self, target: Target, prefix: str, listing: Listing, reading: Reading, choice: Choice, mask: Callable[[str], str] = str
+        self,
+        target: Target,
+        prefix: str,
+        listing: Listing,
+        reading: Reading,
+        choice: Choice,
+        mask: Callable[[str], str] = str,
     ) -> None:
-        self._target, self._prefix, self._listing, self._reading, self._choice = target, prefix, listing, reading, choice
+        self._target, self._prefix, self._listing, self._reading, self._choice = (
+            target,
+            prefix,
+            listing,
+            reading,
+            choice,
+        )
         self._mask = mask
         self._seen: dict[Source, _Seen] = {}
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.cost import PRICES_FILE, RATES_FILE, Estimate, Prices, Rates, check_budget, estimate, load_prices, load_rates, worst_case
+from deploy.cost import (
+    PRICES_FILE,
+    RATES_FILE,
+    Estimate,
+    Prices,
+    Rates,
+    check_budget,
+    estimate,
+    load_prices,
+    load_rates,
+    worst_case,
+)
 from deploy.site import Site
 from deploy.spec import Spec
 from deploy.targets import EKS, Target
@@ -47,14 +58,23 @@ class Money:
 
 def add_money(parser: argparse.ArgumentParser) -> None:
     """Give a command the flags about money."""
-    parser.add_argument("--photos", type=int, metavar="N", help="photos to estimate for (default: those that the run takes of the input)")
+    parser.add_argument(
+        "--photos",
+        type=int,
+        metavar="N",
+        help="photos to estimate for (default: those that the run takes of the input)",
+    )
     add_prices(parser)
-    parser.add_argument("--rates", type=Path, default=RATES_FILE, metavar="FILE", help="measured rates to use instead of Orchard's own")
+    parser.add_argument(
+        "--rates", type=Path, default=RATES_FILE, metavar="FILE", help="measured rates to use instead of Orchard's own"
+    )
 
 
 def add_prices(parser: argparse.ArgumentParser) -> None:
     """Give a command `--prices`."""
-    parser.add_argument("--prices", type=Path, default=PRICES_FILE, metavar="FILE", help="prices to use instead of Orchard's own")
+    parser.add_argument(
+        "--prices", type=Path, default=PRICES_FILE, metavar="FILE", help="prices to use instead of Orchard's own"
+    )
 
 
 def money_of(site: Site, target: Target, arguments: argparse.Namespace, photos: int | None) -> Money:

@@ -43,7 +43,10 @@ def set_repository_policy(site: Site, present: Mapping[str, Any] | None = None) 
     policy = repository_policy(site)
     own = {statement["Sid"] for statement in policy["Statement"]}
     kept = [statement for statement in (present or {}).get("Statement", ()) if statement.get("Sid") not in own]
-    return {"repositoryName": site.spec.repository, "policyText": json.dumps({**policy, "Statement": [*kept, *policy["Statement"]]})}
+    return {
+        "repositoryName": site.spec.repository,
+        "policyText": json.dumps({**policy, "Statement": [*kept, *policy["Statement"]]}),
+    }
 
 
 def put_image_tag_mutability(site: Site) -> Payload:
@@ -56,7 +59,11 @@ def put_image_scanning_configuration(site: Site) -> Payload:
 
 def create_bucket(site: Site) -> Payload:
     # S3 refuses its first region by name.
-    here = {} if site.account.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": site.account.region}}
+    here = (
+        {}
+        if site.account.region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": site.account.region}}
+    )
     return {"Bucket": site.bucket, **here}
 
 
@@ -111,7 +118,13 @@ def application_settings(site: Site, image: str) -> Payload:
 
 
 def create_application(site: Site, image: str, *, token: str) -> Payload:
-    return {"name": site.spec.name, "type": "SPARK", "clientToken": token, "tags": site.tags, **application_settings(site, image)}
+    return {
+        "name": site.spec.name,
+        "type": "SPARK",
+        "clientToken": token,
+        "tags": site.tags,
+        **application_settings(site, image),
+    }
 
 
 def update_application(site: Site, image: str, *, application: str, token: str) -> Payload:
@@ -156,7 +169,14 @@ def start_job_run(
 
 
 def start_eks_job_run(
-    site: Site, *, cluster: str, token: str, tag: str, image: str, extra: tuple[str, ...] = (), entry_point: str | None = None
+    site: Site,
+    *,
+    cluster: str,
+    token: str,
+    tag: str,
+    image: str,
+    extra: tuple[str, ...] = (),
+    entry_point: str | None = None,
 ) -> Payload:
     """The input of EMR on EKS' StartJobRun; the image is named in Spark's properties there, the rest is the same."""
     spec = site.spec
@@ -189,11 +209,17 @@ def resource_quota(site: Site) -> Payload:
     One pod more, small, is the one that submits.
     """
     most = capacity(site.spec)
-    hard = {"pods": str(site.spec.executors + 2), "requests.cpu": str(most.cpu + 1), "requests.memory": f"{most.memory + 2}Gi"}
+    hard = {
+        "pods": str(site.spec.executors + 2),
+        "requests.cpu": str(most.cpu + 1),
+        "requests.memory": f"{most.memory + 2}Gi",
+    }
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": site.slug}, "spec": {"hard": hard}}
 
 
-def cli_inputs(site: Site, target: Target, *, tag: str, digest: str | None, application: str | None) -> dict[str, Payload]:
+def cli_inputs(
+    site: Site, target: Target, *, tag: str, digest: str | None, application: str | None
+) -> dict[str, Payload]:
     """The input of every call by the name of its file, for `aws … --cli-input-json`.
 
     Client tokens are left to the AWS command line, which makes one a call; so is the application's id as long as there is none.
@@ -222,7 +248,11 @@ def cli_inputs(site: Site, target: Target, *, tag: str, digest: str | None, appl
 
 def _without_token(payload: Payload) -> Payload:
     """The payload without what only a call can fill in."""
-    return {name: value for name, value in payload.items() if name != "clientToken" and not (name == "applicationId" and not value)}
+    return {
+        name: value
+        for name, value in payload.items()
+        if name != "clientToken" and not (name == "applicationId" and not value)
+    }
 
 
 def run_name(site: Site, token: str) -> str:
@@ -256,7 +286,9 @@ def _overrides(defaults: Mapping[str, str], logs: S3Place | None) -> Payload:
 
 def _split(properties: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """The submit parameters, which nothing overrides, and apart from them what has blanks: how those would be quoted is not documented."""
-    inline = {name: value for name, value in sorted(properties.items()) if not any(letter.isspace() for letter in value)}
+    inline = {
+        name: value for name, value in sorted(properties.items()) if not any(letter.isspace() for letter in value)
+    }
     return " ".join(f"--conf {name}={value}" for name, value in inline.items()), {
         name: value for name, value in sorted(properties.items()) if name not in inline
     }

@@ -55,7 +55,13 @@ class Action:
 
 
 def plan_up(
-    site: Site, seen: Observed, *, tag: str, recorded: Mapping[str, str], new_token: Callable[[], str], target: Target = SERVERLESS
+    site: Site,
+    seen: Observed,
+    *,
+    tag: str,
+    recorded: Mapping[str, str],
+    new_token: Callable[[], str],
+    target: Target = SERVERLESS,
 ) -> list[Action]:
     """The calls that are missing; none if everything is as it should be.
 
@@ -71,7 +77,9 @@ def plan_up(
         RefusedError: something of that name is not ours, a run is active on an application that has to change, or a name was changed.
     """
     if lost := next(renamed(site, recorded), None):
-        raise RefusedError(f"{lost}: put that name back and call `orchard-deploy down` first, or nothing would ever delete it")
+        raise RefusedError(
+            f"{lost}: put that name back and call `orchard-deploy down` first, or nothing would ever delete it"
+        )
     actions = [*_repository(site, seen, target), *_bucket(site, seen, recorded)]
     if target is not SERVERLESS:
         return actions
@@ -119,17 +127,30 @@ def own_application(site: Site, seen: Observed) -> Application | None:
 
 def plan_down(site: Site, seen: Observed, *, recorded: Mapping[str, str], with_data: bool) -> list[Action]:
     """The calls that delete what `up` made, and nothing else; runs are over by then."""
-    actions = [action for application in seen.applications if is_own(site, application.tags) for action in _delete_application(application)]
+    actions = [
+        action
+        for application in seen.applications
+        if is_own(site, application.tags)
+        for action in _delete_application(application)
+    ]
     if seen.role and is_own(site, seen.role.tags):
         actions += _delete_role(site, policy=seen.role.policy is not None)
     if seen.repository and is_own(site, seen.repository.tags):
         name = {"repositoryName": site.spec.repository}
         about = f"delete ECR repository {site.spec.repository} with its images"
         actions.append(
-            Action(service="ecr", operation="delete_repository", parameters={**name, "force": True}, about=about, removes=REPOSITORY)
+            Action(
+                service="ecr",
+                operation="delete_repository",
+                parameters={**name, "force": True},
+                about=about,
+                removes=REPOSITORY,
+            )
         )
     if bucket_is_own(site, seen, recorded) and (with_data or (seen.bucket and seen.bucket.empty)):
-        about = f"delete bucket {site.account.mask(site.bucket or '')}" + (" with everything in it" if with_data else "")
+        about = f"delete bucket {site.account.mask(site.bucket or '')}" + (
+            " with everything in it" if with_data else ""
+        )
         actions.append(_s3("delete_bucket", {"Bucket": site.bucket}, about, removes=BUCKET, empties=with_data))
     return actions
 
@@ -140,8 +161,10 @@ def left_behind(site: Site, seen: Observed, *, recorded: Mapping[str, str], with
     if seen.bucket and bucket_is_own(site, seen, recorded) and not seen.bucket.empty and not with_data:
         yield f"bucket {site.account.mask(site.bucket or '')}: holds data: delete it with --with-data"
     foreign = {
-        f"bucket {site.account.mask(site.bucket or '')}": seen.bucket is not None and not bucket_is_own(site, seen, recorded),
-        f"ECR repository {site.spec.repository}": seen.repository is not None and not is_own(site, seen.repository.tags),
+        f"bucket {site.account.mask(site.bucket or '')}": seen.bucket is not None
+        and not bucket_is_own(site, seen, recorded),
+        f"ECR repository {site.spec.repository}": seen.repository is not None
+        and not is_own(site, seen.repository.tags),
         f"role {site.role}": seen.role is not None and not is_own(site, seen.role.tags),
         **{f"application {found.id}": not is_own(site, found.tags) for found in seen.applications},
     }
@@ -162,7 +185,9 @@ def bucket_is_own(site: Site, seen: Observed, recorded: Mapping[str, str]) -> bo
     """A bucket is tagged in a second call: before that, only the record knows."""
     if seen.bucket is None:
         return False
-    return is_own(site, seen.bucket.tags) or (recorded.get(BUCKET) == site.account.mask(site.bucket or "") and not seen.bucket.tags)
+    return is_own(site, seen.bucket.tags) or (
+        recorded.get(BUCKET) == site.account.mask(site.bucket or "") and not seen.bucket.tags
+    )
 
 
 def renamed(site: Site, recorded: Mapping[str, str]) -> Iterator[str]:
@@ -190,13 +215,27 @@ def _repository(site: Site, seen: Observed, target: Target) -> Iterator[Action]:
         _check_foreign_repository(site, found, target)
         return
     if found is None:
-        yield _ecr("create_repository", payloads.create_repository(site), f"make ECR repository {name}", makes=REPOSITORY, name=name)
+        yield _ecr(
+            "create_repository",
+            payloads.create_repository(site),
+            f"make ECR repository {name}",
+            makes=REPOSITORY,
+            name=name,
+        )
     if found and not tagged(site, found.tags):
         yield _ecr("tag_resource", payloads.tag_repository(site), f"tag ECR repository {name}")
     if found and not found.immutable:
-        yield _ecr("put_image_tag_mutability", payloads.put_image_tag_mutability(site), f"keep the tags of {name} from being overwritten")
+        yield _ecr(
+            "put_image_tag_mutability",
+            payloads.put_image_tag_mutability(site),
+            f"keep the tags of {name} from being overwritten",
+        )
     if found and not found.scans:
-        yield _ecr("put_image_scanning_configuration", payloads.put_image_scanning_configuration(site), f"scan what is pushed to {name}")
+        yield _ecr(
+            "put_image_scanning_configuration",
+            payloads.put_image_scanning_configuration(site),
+            f"scan what is pushed to {name}",
+        )
     if target is SERVERLESS and not (found and includes(found.policy, repository_policy(site))):
         policy = payloads.set_repository_policy(site, found.policy if found else None)
         yield _ecr("set_repository_policy", policy, f"let EMR Serverless read the images of {name}")
@@ -223,11 +262,21 @@ def _bucket(site: Site, seen: Observed, recorded: Mapping[str, str]) -> Iterator
         return
     found, name = seen.bucket, site.account.mask(site.bucket)
     if found is None:
-        yield _s3("create_bucket", payloads.create_bucket(site), f"make bucket {name} in {site.account.region}", makes=BUCKET, name=name)
+        yield _s3(
+            "create_bucket",
+            payloads.create_bucket(site),
+            f"make bucket {name} in {site.account.region}",
+            makes=BUCKET,
+            name=name,
+        )
     if found is None or not tagged(site, found.tags):
-        yield _s3("put_bucket_tagging", payloads.put_bucket_tagging(site, found.tags if found else {}), f"tag bucket {name}")
+        yield _s3(
+            "put_bucket_tagging", payloads.put_bucket_tagging(site, found.tags if found else {}), f"tag bucket {name}"
+        )
     if found is None or not found.blocked:
-        yield _s3("put_public_access_block", payloads.put_public_access_block(site), f"keep bucket {name} from the public")
+        yield _s3(
+            "put_public_access_block", payloads.put_public_access_block(site), f"keep bucket {name} from the public"
+        )
 
 
 def _role(site: Site, seen: Observed) -> Iterator[Action]:
@@ -235,7 +284,9 @@ def _role(site: Site, seen: Observed) -> Iterator[Action]:
     if found is None:
         yield _iam("create_role", payloads.create_role(site), f"make role {site.role}", makes=ROLE, name=site.role)
     elif not is_own(site, found.tags):
-        raise RefusedError(f"role {site.role}: orchard-deploy did not make it: rename or delete it, or choose another `name`")
+        raise RefusedError(
+            f"role {site.role}: orchard-deploy did not make it: rename or delete it, or choose another `name`"
+        )
     elif not tagged(site, found.tags):
         yield _iam("tag_role", payloads.tag_role(site), f"tag role {site.role}")
     yield from plan_rights(site, seen)
@@ -245,9 +296,15 @@ def plan_rights(site: Site, seen: Observed) -> Iterator[Action]:
     """The calls that let EMR Serverless take the job's role, and let the role do what the specification needs."""
     found = seen.role
     if found and not same_policy(job_trust(site), found.trust):
-        yield _iam("update_assume_role_policy", payloads.update_role_trust(site), f"let EMR Serverless take role {site.role}")
+        yield _iam(
+            "update_assume_role_policy", payloads.update_role_trust(site), f"let EMR Serverless take role {site.role}"
+        )
     if found is None or not same_policy(job_policy(site), found.policy):
-        yield _iam("put_role_policy", payloads.put_role_policy(site), f"let role {site.role} read the photos and keep the output")
+        yield _iam(
+            "put_role_policy",
+            payloads.put_role_policy(site),
+            f"let role {site.role} read the photos and keep the output",
+        )
 
 
 def _create_application(site: Site, image: str, token: str) -> Action:
@@ -292,7 +349,11 @@ def _delete_application(application: Application) -> list[Action]:
 
 
 def _delete_role(site: Site, *, policy: bool) -> list[Action]:
-    inline = _iam("delete_role_policy", {"RoleName": site.role, "PolicyName": JOB_POLICY}, f"delete the policy of role {site.role}")
+    inline = _iam(
+        "delete_role_policy",
+        {"RoleName": site.role, "PolicyName": JOB_POLICY},
+        f"delete the policy of role {site.role}",
+    )
     role = _iam("delete_role", {"RoleName": site.role}, f"delete role {site.role}", removes=ROLE)
     return [inline, role] if policy else [role]
 

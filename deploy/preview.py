@@ -9,7 +9,16 @@ from deploy.context import Context
 from deploy.ensure import look_up
 from deploy.observed import Observed
 from deploy.plan import own_application, plan_application
-from deploy.submit import Wanted, check_photos, check_ready, main_place, new_token, observe_settled, start_payload, under_way
+from deploy.submit import (
+    Wanted,
+    check_photos,
+    check_ready,
+    main_place,
+    new_token,
+    observe_settled,
+    start_payload,
+    under_way,
+)
 from deploy.targets import SERVERLESS
 
 
@@ -42,7 +51,9 @@ def _preview_up(context: Context, seen: Observed, wanted: Wanted) -> None:
 
 def _application_steps(context: Context, seen: Observed) -> Iterator[str]:
     if context.target is SERVERLESS:
-        yield from (action.about for action in plan_application(context.site, seen, tag=context.tag, new_token=new_token))
+        yield from (
+            action.about for action in plan_application(context.site, seen, tag=context.tag, new_token=new_token)
+        )
 
 
 def _preview_run(context: Context, seen: Observed, wanted: Wanted) -> dict[str, Any] | None:
@@ -50,7 +61,9 @@ def _preview_run(context: Context, seen: Observed, wanted: Wanted) -> dict[str, 
     if wanted.main_file:
         entry_point = str(main_place(context, wanted.main_file))
         _tell(context, [f"upload {wanted.main_file} as {entry_point}"])
-    request = start_payload(context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point)
+    request = start_payload(
+        context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point
+    )
     same = under_way(context, place, request)
     if same and same.run:
         return None

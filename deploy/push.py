@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _STEP = 200_000_000
 
 
-def push_image(engine: DockerEngine, name: str, remote: str, say: Callable[[str], None], auth: dict[str, str] | None = None) -> str:
+def push_image(
+    engine: DockerEngine, name: str, remote: str, say: Callable[[str], None], auth: dict[str, str] | None = None
+) -> str:
     """Push the image `name` as `remote` (registry, repository, tag) unless the registry has that tag.
 
     Returns:
@@ -56,7 +58,9 @@ def push_to_ecr(aws: Aws, engine: DockerEngine, repository: str, tag: str, say: 
     pushed = push_image(engine, f"{repository}:{tag}", f"{login.host}/{repository}:{tag}", say, login.auth)
     digest = ecr.find_digest(aws, repository, tag)
     if digest is None or not pushed.endswith(digest):
-        raise EngineError(f"{repository}:{tag}: pushed as {pushed.rpartition('@')[2]}, but ECR has {digest}: push again")
+        raise EngineError(
+            f"{repository}:{tag}: pushed as {pushed.rpartition('@')[2]}, but ECR has {digest}: push again"
+        )
     return digest
 
 

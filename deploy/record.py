@@ -71,12 +71,16 @@ class Record:
 
     def with_run(self, run: Submission) -> Record:
         """The record with this run, in the place of an earlier entry with its token; a run that was found without one goes by its id."""
-        kept = [run if entry.token == run.token and (run.token or entry.run == run.run) else entry for entry in self.runs]
+        kept = [
+            run if entry.token == run.token and (run.token or entry.run == run.run) else entry for entry in self.runs
+        ]
         return replace(self, runs=tuple(kept) if run in kept else (*kept, run))
 
     def with_ran(self, run: str, digest: str) -> Record:
         """The record with the image of a run, whatever another command has recorded of it meanwhile."""
-        return replace(self, runs=tuple(replace(entry, ran=digest) if entry.run == run else entry for entry in self.runs))
+        return replace(
+            self, runs=tuple(replace(entry, ran=digest) if entry.run == run else entry for entry in self.runs)
+        )
 
     def find(self, run: str) -> Submission | None:
         """The submission that started a run."""
@@ -103,7 +107,9 @@ class RecordFile:
         except FileNotFoundError:
             return Record()
         except OSError as exc:
-            raise SpecError(f"{self.path}: {exc.strerror}: the record of what exists cannot be read: mend that, then call again") from exc
+            raise SpecError(
+                f"{self.path}: {exc.strerror}: the record of what exists cannot be read: mend that, then call again"
+            ) from exc
         except (ValueError, KeyError, TypeError) as exc:
             raise SpecError(
                 f"{self.path}: not a record of this version ({exc}): move it away; what exists is found by name and tag"
@@ -114,7 +120,9 @@ class RecordFile:
         with self._open(self._lock("change")) as lock:
             _hold(lock, fcntl.LOCK_EX)
             record = change(self.read())
-            self._write({"schema_version": VERSION, "made": dict(record.made), "runs": [asdict(run) for run in record.runs]})
+            self._write(
+                {"schema_version": VERSION, "made": dict(record.made), "runs": [asdict(run) for run in record.runs]}
+            )
         return record
 
     def delete(self) -> None:
@@ -138,7 +146,9 @@ class RecordFile:
             try:
                 _hold(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RefusedError(f"{self.path}: another orchard-deploy is at work on this specification: wait for it") from None
+                raise RefusedError(
+                    f"{self.path}: another orchard-deploy is at work on this specification: wait for it"
+                ) from None
             yield
 
     @property

@@ -43,12 +43,26 @@ def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
         description=about,
         epilog="A command behind `--` is run in it: orchard-deploy rehearse --photos DIR -- orchard-deploy submit --up --wait",
     )
-    parser.add_argument("--without-docker", action="store_true", help="run the job of this installation instead of the image")
-    parser.add_argument("--speed", type=float, default=20.0, metavar="N", help="times as fast as AWS makes one wait (default %(default)g)")
-    parser.add_argument("--photos", type=Path, metavar="DIR", help="put these photos into the input, in a bucket made for it")
+    parser.add_argument(
+        "--without-docker", action="store_true", help="run the job of this installation instead of the image"
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=20.0,
+        metavar="N",
+        help="times as fast as AWS makes one wait (default %(default)g)",
+    )
+    parser.add_argument(
+        "--photos", type=Path, metavar="DIR", help="put these photos into the input, in a bucket made for it"
+    )
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on (default: a free one)")
-    parser.add_argument("--memory", default="6g", metavar="SIZE", help="memory that a run's container may use (default %(default)s)")
-    parser.add_argument("--fault", action="append", default=[], metavar="SERVICE:CALL:KIND[:TIMES]", help="let calls go wrong")
+    parser.add_argument(
+        "--memory", default="6g", metavar="SIZE", help="memory that a run's container may use (default %(default)s)"
+    )
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="SERVICE:CALL:KIND[:TIMES]", help="let calls go wrong"
+    )
     parser.set_defaults(command=_rehearse, target="serverless", region=None)
 
 
@@ -80,7 +94,9 @@ def _runner(arguments: argparse.Namespace) -> RunnerFactory:
 
     if arguments.without_docker:
         # By default spark-submit takes whichever python3 comes first, and Python whichever installation of Orchard.
-        path = os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+        path = os.pathsep.join(
+            [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": path}
         return lambda environ, images: ProcessRunner(this_tree, {**os.environ, **python, **environ})
     from deploy.docker_engine import DockerEngine

@@ -39,14 +39,23 @@ def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
 def _add_submit(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
     about = "start a run of the image in ECR, its application brought up to date first"
     parser = commands.add_parser(
-        "submit", parents=[*parents, aws_arguments()], help=about, description=about, epilog="Arguments behind `--` go to the job."
+        "submit",
+        parents=[*parents, aws_arguments()],
+        help=about,
+        description=about,
+        epilog="Arguments behind `--` go to the job.",
     )
     parser.add_argument("--up", action="store_true", help="do `up` and `push` first")
     parser.add_argument(
-        "--upload-main", type=Path, metavar="FILE", help="upload this main file to S3 and run it instead of the image's own"
+        "--upload-main",
+        type=Path,
+        metavar="FILE",
+        help="upload this main file to S3 and run it instead of the image's own",
     )
     parser.add_argument("--budget", type=_amount, metavar="AMOUNT", help="refuse if the worst case costs more")
-    parser.add_argument("--wait", action="store_true", help="stay to the end: states, the driver's lines, then what it cost")
+    parser.add_argument(
+        "--wait", action="store_true", help="stay to the end: states, the driver's lines, then what it cost"
+    )
     parser.add_argument(
         "--wait-minutes",
         type=_minutes,
@@ -54,7 +63,11 @@ def _add_submit(commands: Commands, parents: list[argparse.ArgumentParser]) -> N
         help="stay so long at most (default: the queue's and the run's own time-out and a bit)",
     )
     parser.add_argument("--verbose", action="store_true", help="with --wait, show Spark's own log too")
-    parser.add_argument("--detach", action="store_true", help="leave the run alone when this command ends early, instead of cancelling it")
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="leave the run alone when this command ends early, instead of cancelling it",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and the input of the call")
     parser.add_argument("--json", action="store_true", help="print the submission as JSON")
     add_money(parser)
@@ -89,7 +102,9 @@ def _submit_and_stay(arguments: argparse.Namespace) -> int:
     money = money_of(context.site, context.target, arguments, photos)
     check(money, arguments.budget)
     if not context.target.ends_runs and arguments.budget is not None and (not arguments.wait or arguments.detach):
-        raise RefusedError("--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those")
+        raise RefusedError(
+            "--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those"
+        )
     wanted = Wanted(extra=arguments.extra, main_file=arguments.upload_main, photos=photos)
     for line in money_lines(money):
         context.say(line)
@@ -103,7 +118,9 @@ def _submit_and_stay(arguments: argparse.Namespace) -> int:
         if photos is None:  # in a bucket that was not there yet
             wanted = replace(wanted, photos=count_photos(context, None, arguments.extra))
     submission = submit(context, wanted)
-    context.say(f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} ({submission.digest})")
+    context.say(
+        f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} ({submission.digest})"
+    )
     if arguments.wait:
         submission = _stay(context, submission, arguments)
     print(json.dumps(asdict(submission), indent=1) if arguments.json else submission.run)
@@ -125,7 +142,9 @@ def _stay(context: Context, submission: Submission, arguments: argparse.Namespac
     if context.site.logs is None:
         context.say("the specification has no `logs`, so the driver's lines are not shown")
     seconds = patience(context.site.spec, context.target, arguments.wait_minutes)
-    ended = watch(Watch(context, submission, verbose=arguments.verbose), seconds=seconds, detach=arguments.detach, ask=ask_person)
+    ended = watch(
+        Watch(context, submission, verbose=arguments.verbose), seconds=seconds, detach=arguments.detach, ask=ask_person
+    )
     if context.target is SERVERLESS:
         _say_cost(context, ended, arguments)
     return ended
@@ -183,7 +202,9 @@ def _add_cost(commands: Commands, parents: list[argparse.ArgumentParser]) -> Non
     about = "what a run cost: what EMR Serverless billed, times the prices"
     parser = commands.add_parser("cost", parents=[*parents, aws_arguments(target=False)], help=about, description=about)
     _add_run(parser)
-    parser.add_argument("--photos", type=int, metavar="N", help="photos that it featurized (default: by the report in its output)")
+    parser.add_argument(
+        "--photos", type=int, metavar="N", help="photos that it featurized (default: by the report in its output)"
+    )
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     add_prices(parser)
     parser.set_defaults(command=_cost, target=SERVERLESS.name)
@@ -196,10 +217,14 @@ def _cost(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _cost_facts(context: Context, submission: Submission, arguments: argparse.Namespace, *, photos: int | None = None) -> dict[str, Any]:
+def _cost_facts(
+    context: Context, submission: Submission, arguments: argparse.Namespace, *, photos: int | None = None
+) -> dict[str, Any]:
     from deploy.bill import bill_facts
 
-    prices = load_prices(arguments.prices, region=context.site.account.region, architecture=context.site.spec.architecture)
+    prices = load_prices(
+        arguments.prices, region=context.site.account.region, architecture=context.site.spec.architecture
+    )
     return bill_facts(context, submission, prices, photos=photos, wait=True)
 
 

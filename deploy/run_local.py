@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.options import JobOptions
+from orchard.options import JobOptions
+
 from deploy.container import ContainerRun, Mount
 from deploy.errors import SpecError
 from deploy.spec import Spec
@@ -120,7 +121,7 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
 
 def _check_place(asked: Locally) -> None:
     """The job's own check, which in the container sees two folders of other names."""
-    from app.output import check_place
+    from orchard.legacy.output import check_place
 
     check_place(JobOptions(input=asked.input, output=asked.output))
 

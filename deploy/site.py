@@ -37,7 +37,9 @@ def mask_accounts(text: str) -> str:
 
     The hash in an image's tag, `emr-7.13.0-…`, may be of digits only, and stays.
     """
-    return re.sub(r"(?<![\w-])\d{12}(?!\w)|(?<=-)\d{12}(?=-)|(?<=-)(?<!\.\d-)(?<!\.\d\d-)\d{12}(?!\w)", "{account}", text)
+    return re.sub(
+        r"(?<![\w-])\d{12}(?!\w)|(?<=-)\d{12}(?=-)|(?<=-)(?<!\.\d-)(?<!\.\d\d-)\d{12}(?!\w)", "{account}", text
+    )
 
 
 def offline_account(account: str | None, region: str | None) -> Account:
@@ -47,7 +49,9 @@ def offline_account(account: str | None, region: str | None) -> Account:
         SpecError: no region is known, or the account's number is none.
     """
     if not region:
-        raise SpecError("AWS region: none is set: write `region` into the specification, name it with --region, or set AWS_REGION")
+        raise SpecError(
+            "AWS region: none is set: write `region` into the specification, name it with --region, or set AWS_REGION"
+        )
     if account is not None and not re.fullmatch(r"\d{12}", account):
         raise SpecError(f"--account {account}: an account's number has 12 digits")
     partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rpartition("-")[0].rpartition("-")[0], "aws")
@@ -120,7 +124,9 @@ class Site:
 
     @property
     def eks_role_arn(self) -> str:
-        return self.account.arn("iam", f"role/{self.spec.eks.execution_role}" if self.spec.eks else "role/none", everywhere=True)
+        return self.account.arn(
+            "iam", f"role/{self.spec.eks.execution_role}" if self.spec.eks else "role/none", everywhere=True
+        )
 
     @cached_property
     def bucket(self) -> str | None:

@@ -50,7 +50,10 @@ def size_properties(spec: Spec, target: Target = SERVERLESS) -> dict[str, str]:
 
     Half of a worker's memory is the JVM's heap, the other half is the overhead, where the Python workers and the network live.
     """
-    return {**_worker_properties("driver", spec.driver, target), **_worker_properties("executor", spec.executor, target)}
+    return {
+        **_worker_properties("driver", spec.driver, target),
+        **_worker_properties("executor", spec.executor, target),
+    }
 
 
 def _worker_properties(role: str, worker: Worker, target: Target) -> dict[str, str]:

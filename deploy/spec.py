@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.errors import UsageError
-from app.options import JobOptions, job_options
+from orchard.errors import UsageError
+from orchard.options import JobOptions, job_options
+
 from deploy.errors import SpecError
 
 SPEC_FILE = "emr-serverless.json"
@@ -81,7 +82,9 @@ class Spec:
         try:
             options = job_options(arguments)
         except UsageError as exc:
-            raise SpecError(f"arguments of the job: {exc}: mend `arguments` in the specification or the command line") from exc
+            raise SpecError(
+                f"arguments of the job: {exc}: mend `arguments` in the specification or the command line"
+            ) from exc
         return replace(options, input=input or self.input, output=output or self.output)
 
 
@@ -94,7 +97,9 @@ def load_spec(path: Path) -> Spec:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise SpecError(f"{path}: {exc.strerror}: name the job specification with --spec, or call from the folder that holds it") from exc
+        raise SpecError(
+            f"{path}: {exc.strerror}: name the job specification with --spec, or call from the folder that holds it"
+        ) from exc
     except ValueError as exc:
         raise SpecError(f"{path}: not JSON ({exc})") from exc
     _validate(content, path)
@@ -128,7 +133,9 @@ def parse_spec(content: Mapping[str, Any]) -> Spec:
 
 
 def _parse_eks(content: Mapping[str, str]) -> Eks:
-    return Eks(virtual_cluster=content["virtualCluster"], execution_role=content["executionRole"], base=content.get("base"))
+    return Eks(
+        virtual_cluster=content["virtualCluster"], execution_role=content["executionRole"], base=content.get("base")
+    )
 
 
 _FIELDS = {

@@ -59,7 +59,10 @@ def status_lines(facts: dict[str, Any]) -> Iterator[str]:
 
 def _shown(context: Context) -> list[tuple[Submission, Run | None]]:
     """The last runs; a listing does not tell their images, so those that nobody has verified yet are asked for."""
-    return [(entry if entry.ran or run is None else look(context, entry)[0], run) for entry, run in known_runs(context)[-_SHOWN:]]
+    return [
+        (entry if entry.ran or run is None else look(context, entry)[0], run)
+        for entry, run in known_runs(context)[-_SHOWN:]
+    ]
 
 
 def _image(run: dict[str, Any]) -> str:
@@ -67,7 +70,11 @@ def _image(run: dict[str, Any]) -> str:
     named = f"image {run['tag'] or run['ran'] or 'unknown'}"
     if not (run["ran"] and run["digest"]):
         return named
-    return f"{named}, verified" if run["ran"] == run["digest"] else f"{named}, but it ran {run['ran']}, not {run['digest']}"
+    return (
+        f"{named}, verified"
+        if run["ran"] == run["digest"]
+        else f"{named}, but it ran {run['ran']}, not {run['digest']}"
+    )
 
 
 def _things(context: Context, seen: Observed) -> list[dict[str, str]]:
@@ -82,7 +89,9 @@ def _things(context: Context, seen: Observed) -> list[dict[str, str]]:
         things.append(_thing("bucket", site.account.mask(site.bucket), state))
     if context.target is SERVERLESS:
         things.append(_thing("role", site.role, _whose(site, seen.role)))
-        things += [_thing("application", found.id, f"{found.state}, {_whose(site, found)}") for found in seen.applications]
+        things += [
+            _thing("application", found.id, f"{found.state}, {_whose(site, found)}") for found in seen.applications
+        ]
         if not seen.applications:
             things.append(_thing("application", spec.name, _whose(site, None)))
     return things

@@ -63,7 +63,9 @@ def submit(context: Context, wanted: Wanted) -> Submission:
         check_ready(context, seen, wanted.photos)
         place = _ready_place(context, seen)
         entry_point = _upload(context, wanted.main_file)
-        request = start_payload(context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point)
+        request = start_payload(
+            context, place=place, token="", digest=seen.digest, extra=wanted.extra, entry_point=entry_point
+        )
         submission = under_way(context, place, request) or _announce(context, place, request, seen.digest or "", wanted)
         return submission if submission.run else _start(context, submission, request)
 
@@ -73,7 +75,9 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
     site = context.site
     if seen.digest is None:
         where = f"{site.spec.repository}:{context.tag}"
-        raise ImageError(f"{where}: ECR does not have it: `orchard-deploy up` makes the repository, `build` and `push` the image")
+        raise ImageError(
+            f"{where}: ECR does not have it: `orchard-deploy up` makes the repository, `build` and `push` the image"
+        )
     if site.bucket and seen.bucket is None:
         raise RefusedError(f"bucket {site.account.mask(site.bucket)}: there is none: `orchard-deploy up` makes it")
     check_places(site, seen, context.target)
@@ -85,7 +89,9 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
 def check_photos(site: Site, photos: int | None) -> None:
     """Raise `RefusedError` if the input was counted and is empty: its run would be paid for, too."""
     if photos == 0:
-        raise RefusedError(f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)")
+        raise RefusedError(
+            f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)"
+        )
 
 
 def _check_role(site: Site, seen: Observed) -> None:
@@ -93,18 +99,30 @@ def _check_role(site: Site, seen: Observed) -> None:
     if seen.role is None:
         raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
     if is_own(site, seen.role.tags) and any(plan_rights(site, seen)):
-        raise RefusedError(f"role {site.role}: it does not let a run do what the specification needs now: `orchard-deploy up` sets it")
+        raise RefusedError(
+            f"role {site.role}: it does not let a run do what the specification needs now: `orchard-deploy up` sets it"
+        )
 
 
 def start_payload(
-    context: Context, *, place: str, token: str, digest: str | None, extra: tuple[str, ...] = (), entry_point: str | None = None
+    context: Context,
+    *,
+    place: str,
+    token: str,
+    digest: str | None,
+    extra: tuple[str, ...] = (),
+    entry_point: str | None = None,
 ) -> payloads.Payload:
     """The input of StartJobRun on the context's target."""
     site, tag = context.site, context.tag
     if context.target is SERVERLESS:
-        return payloads.start_job_run(site, application=place, token=token, tag=tag, extra=extra, entry_point=entry_point)
+        return payloads.start_job_run(
+            site, application=place, token=token, tag=tag, extra=extra, entry_point=entry_point
+        )
     image = payloads.image_uri(site, tag, digest)
-    return payloads.start_eks_job_run(site, cluster=place, token=token, tag=tag, image=image, extra=extra, entry_point=entry_point)
+    return payloads.start_eks_job_run(
+        site, cluster=place, token=token, tag=tag, image=image, extra=extra, entry_point=entry_point
+    )
 
 
 def find_started(entries: Iterable[Submission], known: Iterable[Run], name: Mapping[str, str]) -> list[Submission]:
@@ -114,7 +132,9 @@ def find_started(entries: Iterable[Submission], known: Iterable[Run], name: Mapp
         name: of the run of each token.
     """
     ids = {run.name: run.id for run in known}
-    return [replace(entry, run=ids[name[entry.token]]) for entry in entries if not entry.run and name[entry.token] in ids]
+    return [
+        replace(entry, run=ids[name[entry.token]]) for entry in entries if not entry.run and name[entry.token] in ids
+    ]
 
 
 def recover(context: Context) -> Record:
@@ -165,7 +185,9 @@ def _upload(context: Context, main_file: Path | None) -> str | None:
 def main_place(context: Context, main_file: Path) -> S3Place:
     """Where a main file is uploaded to; the hash of its content is in the name, so no other run's file is overwritten."""
     place = context.site.code
-    return S3Place(place.bucket, f"{place.prefix}/{hashlib.sha256(_content(main_file)).hexdigest()[:12]}/{main_file.name}")
+    return S3Place(
+        place.bucket, f"{place.prefix}/{hashlib.sha256(_content(main_file)).hexdigest()[:12]}/{main_file.name}"
+    )
 
 
 def _content(main_file: Path) -> bytes:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.backbones import MOBILENET_V2
+from orchard.network.backbones import MOBILENET_V2
+
 from deploy.errors import SpecError
 from deploy.spec import Spec
 
@@ -47,7 +48,9 @@ def ingredients(tree: Path, spec: Spec) -> list[Ingredient]:
     try:
         found += [Ingredient(name, _hash((tree / name).read_bytes())) for name in _names(tree)]
     except OSError as exc:
-        raise SpecError(f"{exc.filename}: {exc.strerror}: call from Orchard's source tree, or name it with --tree") from exc
+        raise SpecError(
+            f"{exc.filename}: {exc.strerror}: call from Orchard's source tree, or name it with --tree"
+        ) from exc
     return sorted(found, key=lambda ingredient: ingredient.name)
 
 
@@ -75,7 +78,11 @@ def _names(tree: Path) -> Iterator[str]:
 
 
 def _is_ignored(path: Path) -> bool:
-    return bool(_IGNORED_FOLDERS & set(path.parts)) or path.suffix in _IGNORED_SUFFIXES or any(part.startswith(".") for part in path.parts)
+    return (
+        bool(_IGNORED_FOLDERS & set(path.parts))
+        or path.suffix in _IGNORED_SUFFIXES
+        or any(part.startswith(".") for part in path.parts)
+    )
 
 
 def _hash(content: bytes) -> str:

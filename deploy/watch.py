@@ -65,7 +65,11 @@ class Watch:
             return self._to_the_end(seconds)
         began = self.context.pace.clock()
         found = self._wait(lambda run: self._phase(run) is not Phase.WAITING, seconds)
-        return self._show_rest(found) if self._phase(found).final else self._within_allowance(began, seconds, self._age(found))
+        return (
+            self._show_rest(found)
+            if self._phase(found).final
+            else self._within_allowance(began, seconds, self._age(found))
+        )
 
     def _age(self, found: Run) -> float:
         """Seconds for which a run may have been at work when it is first seen to be: none if it was seen to wait, else its whole life."""
@@ -81,7 +85,9 @@ class Watch:
             return self._to_the_end(min(end, deadline) - now)
         except WaitError as error:
             if deadline < end:
-                raise WaitError(f"the end of run {self.submission.run}: not after {seconds / 60:,.0f} minutes") from error
+                raise WaitError(
+                    f"the end of run {self.submission.run}: not after {seconds / 60:,.0f} minutes"
+                ) from error
             attempts = f" x {spec.max_attempts} attempts" if spec.max_attempts > 1 else ""
             limit = f"its timeoutMinutes ({spec.timeout_minutes}{attempts})"
             raise WaitError(f"run {self.submission.run}: at work for all of {limit}, and not over") from error
@@ -213,7 +219,9 @@ def _stay(watched: Watch, seconds: float, detach: bool, ask: Callable[[str], boo
         return watched.judge(watched.until_over(seconds))
     except WaitError as error:
         if detach:
-            raise WaitError(f"{error}; it goes on: `orchard-deploy status` tells how far it is, `cancel` ends it") from error
+            raise WaitError(
+                f"{error}; it goes on: `orchard-deploy status` tells how far it is, `cancel` ends it"
+            ) from error
         ended = _end(watched)
         raise WaitError(f"{error}; it was cancelled, and is {ended.state} now") from error
     except AwsError:
@@ -227,7 +235,9 @@ def _stay(watched: Watch, seconds: float, detach: bool, ask: Callable[[str], boo
 
 def _leave(watched: Watch, *, go_on: bool) -> None:
     if go_on:
-        watched.context.say(f"run {watched.submission.run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it")
+        watched.context.say(
+            f"run {watched.submission.run} goes on: `orchard-deploy status` tells how far it is, `cancel` ends it"
+        )
     else:
         _end(watched)
 
@@ -246,7 +256,9 @@ def _end(watched: Watch) -> Submission:
         with undisturbed():
             return watched.note(watched.cancel())
     except (DeployError, KeyboardInterrupt):
-        watched.context.say(f"run {watched.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again")
+        watched.context.say(
+            f"run {watched.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again"
+        )
         raise
 
 

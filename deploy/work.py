@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.options import JobOptions
+from orchard.options import JobOptions
+
 from deploy.observed import Run
 
 # Seconds that S3's times, which are whole seconds, and the driver's own clock may be off from the service's.
@@ -30,12 +31,14 @@ class Work:
 
 
 def taken(labels: Iterable[str], job: JobOptions) -> int:
-    """Photos that a job takes of those with these labels, as `app.manifest.arrange` does: so many of each of the first varieties."""
+    """Photos that a job takes of those with these labels, as `orchard.photos.manifest.arrange` does: so many of each of the first varieties."""
     photos = Counter(labels)
     return sum(min(photos[label], job.per_variety or photos[label]) for label in sorted(photos)[: job.varieties])
 
 
-def work_of(run: Run, *, asked: int | None, report: Mapping[str, Any] | None, written: float, listed: int | None) -> Work | None:
+def work_of(
+    run: Run, *, asked: int | None, report: Mapping[str, Any] | None, written: float, listed: int | None
+) -> Work | None:
     """What a run did, by whatever knows it best; None where nothing does.
 
     Args:

@@ -14,7 +14,13 @@ from deploy.errors import SpecError
 from deploy.spec import Spec, Worker
 
 # vCPU -> GB of memory.
-MEMORY: Mapping[int, range] = {1: range(2, 9), 2: range(4, 17), 4: range(8, 31), 8: range(16, 61, 4), 16: range(32, 121, 8)}
+MEMORY: Mapping[int, range] = {
+    1: range(2, 9),
+    2: range(4, 17),
+    4: range(8, 31),
+    8: range(16, 61, 4),
+    16: range(32, 121, 8),
+}
 DISK = range(20, 201)
 # A worker's memory holds the JVM's heap and this much more unless spark.*.memoryOverhead says otherwise: a share, and MB at least.
 OVERHEAD_SHARE, LEAST_OVERHEAD = 0.1, 384
@@ -82,8 +88,12 @@ def problem(worker: Worker) -> str | None:
 def _neighbours(worker: Worker) -> list[str]:
     """The sizes around a worker that is none: the same vCPU with less and with more memory, or that memory with other vCPU."""
     sizes = MEMORY[worker.cpu]
-    same = {(worker.cpu, size) for size in (_last_below(sizes, worker.memory), _first_above(sizes, worker.memory)) if size}
-    other = {(cpu, _first_above(sizes, worker.memory - 1) or 0) for cpu, sizes in MEMORY.items() if worker.memory in sizes}
+    same = {
+        (worker.cpu, size) for size in (_last_below(sizes, worker.memory), _first_above(sizes, worker.memory)) if size
+    }
+    other = {
+        (cpu, _first_above(sizes, worker.memory - 1) or 0) for cpu, sizes in MEMORY.items() if worker.memory in sizes
+    }
     return [f"{cpu} vCPU with {memory} GB" for cpu, memory in sorted(same | other)]
 
 

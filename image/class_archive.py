@@ -61,7 +61,11 @@ def _differing_words(first: bytes, second: bytes, block: int = 1 << 16) -> Itera
     """Offsets of the 8-byte words that differ."""
     for start in range(0, len(first), block):
         if first[start : start + block] != second[start : start + block]:
-            yield from (at for at in range(start, min(start + block, len(first)), 8) if first[at : at + 8] != second[at : at + 8])
+            yield from (
+                at
+                for at in range(start, min(start + block, len(first)), 8)
+                if first[at : at + 8] != second[at : at + 8]
+            )
 
 
 def _clear(settled: bytearray, word: int, first: bytes, second: bytes) -> None:
@@ -77,8 +81,19 @@ def _clear(settled: bytearray, word: int, first: bytes, second: bytes) -> None:
 
 def dump(java: Path, classes: Path, class_path: Path, archive: Path, core: int) -> bytes:
     """One dump of the listed classes, made on one core; returns its bytes."""
-    options = [*_JAVA_OPTIONS, f"-XX:SharedClassListFile={classes}", f"-XX:SharedArchiveFile={archive}", "-cp", str(class_path)]
-    subprocess.run(["taskset", "-c", str(core), str(java), *options], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = [
+        *_JAVA_OPTIONS,
+        f"-XX:SharedClassListFile={classes}",
+        f"-XX:SharedArchiveFile={archive}",
+        "-cp",
+        str(class_path),
+    ]
+    subprocess.run(
+        ["taskset", "-c", str(core), str(java), *options],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     content = archive.read_bytes()
     archive.unlink()
     return content
@@ -114,7 +129,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         print(make_archive(java, classes, class_path, archive))
         # Written by an outside hand: the JVM itself must accept it.
-        subprocess.run([java, "-Xshare:on", f"-XX:SharedArchiveFile={archive}", "-cp", class_path, "-version"], check=True)
+        subprocess.run(
+            [java, "-Xshare:on", f"-XX:SharedArchiveFile={archive}", "-cp", class_path, "-version"], check=True
+        )
     except (OSError, subprocess.CalledProcessError) as exc:
         archive.unlink(missing_ok=True)
         print(f"no archive of classes, local runs will start slower: {exc}")

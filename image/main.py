@@ -2,7 +2,7 @@
 
 import sys
 
-from app.__main__ import main
+from orchard.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(["run", *sys.argv[1:]]))

@@ -19,9 +19,9 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import app
-from app.java import START_OPTIONS
-from app.session import LOCAL_SETTINGS
+import orchard
+from orchard.spark.java import START_OPTIONS
+from orchard.spark.session import LOCAL_SETTINGS
 
 CLASS_PATH_KEY = "spark.driver.extraClassPath"
 # Older than any image: builders that make images reproducible lower newer times, and an archive remembers the time of each jar.
@@ -53,13 +53,15 @@ def write_class_path_jar(path: Path, jars: Sequence[str]) -> None:
     line = "Class-Path: " + " ".join(os.path.relpath(jar, path.parent) for jar in jars)
     folded = [line[:72], *(" " + line[start : start + 71] for start in range(72, len(line), 71))]
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF"), "\r\n".join(["Manifest-Version: 1.0", *folded, "", ""]))
+        archive.writestr(
+            zipfile.ZipInfo("META-INF/MANIFEST.MF"), "\r\n".join(["Manifest-Version: 1.0", *folded, "", ""])
+        )
     os.utime(path, (_MODIFIED, _MODIFIED))
 
 
 def local_properties(folder: Path, class_path: str) -> dict[str, str]:
     """The settings of `local.conf`: those of a session that Orchard starts itself, and the archive of classes in `folder`."""
-    logging = Path(app.__file__).with_name("log4j2.properties").as_uri()
+    logging = Path(orchard.__file__).with_name("log4j2.properties").as_uri()
     java = [*START_OPTIONS, f"-XX:SharedArchiveFile={folder / 'classes.jsa'}", f"-Dlog4j2.configurationFile={logging}"]
     own = {CLASS_PATH_KEY: class_path, "spark.driver.extraJavaOptions": " ".join(java), "spark.driver.memory": "1g"}
     return own | {name: str(value) for name, value in LOCAL_SETTINGS.items()}
@@ -82,12 +84,16 @@ def write_all(folder: Path, environ: Mapping[str, str] = os.environ) -> None:
     jar = folder / "class-path.jar"
     write_class_path_jar(jar, jars_of([*base.split(":"), f"{spark_home}/jars/*"]))
     properties = local_properties(folder, ":".join([str(jar), base] if base else [str(jar)]))
-    (folder / "local.conf").write_text("".join(f"{name} {value}\n" for name, value in properties.items()), encoding="utf-8")
+    (folder / "local.conf").write_text(
+        "".join(f"{name} {value}\n" for name, value in properties.items()), encoding="utf-8"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m image.spark_files", description="Write the image's files for Spark's JVM.")
+    parser = argparse.ArgumentParser(
+        prog="python -m image.spark_files", description="Write the image's files for Spark's JVM."
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder, at the path it has in the image")
     write_all(parser.parse_args(argv).folder)
     return 0

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from app.backbones import MOBILENET_V2
-from app.sample import draw_samples
-from app.weights import BakedWeights, cached_weights_folder, check_weights
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.weights import BakedWeights, cached_weights_folder, check_weights
+from orchard.photos.sample import draw_samples
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,7 +28,9 @@ os.environ["PYSPARK_PYTHON"] = sys.executable
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long to go on with tests that depend on chance."""
-    parser.addoption("--kills", type=int, default=4, metavar="N", help="runs to kill at random moments (default %(default)s)")
+    parser.addoption(
+        "--kills", type=int, default=4, metavar="N", help="runs to kill at random moments (default %(default)s)"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def weights() -> BakedWeights:
     """The real weights, baked into the user's cache at first use."""
     # In a process of its own, as a user bakes them: Keras warns of its own deprecations, and here warnings are errors.
-    subprocess.run([sys.executable, "-m", "image.bake"], check=True, timeout=600)
+    subprocess.run([sys.executable, "-m", "orchard.network.bake.bake"], check=True, timeout=600)
     return check_weights(MOBILENET_V2, str(cached_weights_folder(MOBILENET_V2)))
 
 
@@ -68,7 +69,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 3 MB; only root can make one."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield place
@@ -78,7 +81,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """One real local[2] session, opened the way a run opens its own."""
-    from app.session import open_session
+    from orchard.spark.session import open_session
 
     with open_session("local[2]", say=lambda line: None) as session:
         yield session

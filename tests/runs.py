@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
+from orchard.console import Reporter
+from orchard.legacy.pipeline import run
+from orchard.options import JobOptions
 from pyspark.sql import SparkSession
-
-from app.console import Reporter
-from app.options import JobOptions
-from app.pipeline import run
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def orchard(
     *arguments: object, timeout: float = 300, environ: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
-    command = [sys.executable, "-m", "app", *map(str, arguments)]
+    command = [sys.executable, "-m", "orchard", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environ, cwd=cwd)
 
 

@@ -38,7 +38,9 @@ def find_repository(aws: Aws, name: str) -> Repository | None:
 
 def _policy(aws: Aws, name: str) -> dict[str, object] | None:
     try:
-        policy: dict[str, object] = json.loads(aws.call("ecr", "get_repository_policy", {"repositoryName": name})["policyText"])
+        policy: dict[str, object] = json.loads(
+            aws.call("ecr", "get_repository_policy", {"repositoryName": name})["policyText"]
+        )
     except AwsError as error:
         if error.code == "RepositoryPolicyNotFoundException":
             return None

@@ -32,7 +32,11 @@ def list_runs_if_any(aws: Aws, target: Target, place: str, *, active: bool = Fal
 
 def get_run(aws: Aws, target: Target, place: str, run: str) -> Run:
     """A run."""
-    return _run(target, place, aws.call(target.service, target.describe, {target.place_key: place, target.run_key: run})["jobRun"])
+    return _run(
+        target,
+        place,
+        aws.call(target.service, target.describe, {target.place_key: place, target.run_key: run})["jobRun"],
+    )
 
 
 def cancel_run(aws: Aws, target: Target, place: str, run: str) -> None:
@@ -46,7 +50,9 @@ def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:
         place=place,
         name=found.get("name", ""),
         state=found["state"],
-        details=": ".join(text for text in (found.get("failureReason"), found.get("stateDetails")) if text and text != "-"),
+        details=": ".join(
+            text for text in (found.get("failureReason"), found.get("stateDetails")) if text and text != "-"
+        ),
         created=_seconds(found.get("createdAt")),
         started=_seconds(found.get("startedAt")),
         ended=_seconds(found.get("endedAt")),
@@ -70,7 +76,9 @@ def _utilization(found: Mapping[str, float] | None) -> Utilization | None:
     """What the service says, if it says anything yet: all zeroes are no bill."""
     if not found or not any(found.values()):
         return None
-    return Utilization(cpu=found.get("vCPUHour", 0.0), memory=found.get("memoryGBHour", 0.0), storage=found.get("storageGBHour", 0.0))
+    return Utilization(
+        cpu=found.get("vCPUHour", 0.0), memory=found.get("memoryGBHour", 0.0), storage=found.get("storageGBHour", 0.0)
+    )
 
 
 def _seconds(moment: datetime | None) -> float | None:

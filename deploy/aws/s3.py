@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from app.sources import is_photo
+from orchard.photos.source import is_photo
+
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
 from deploy.observed import Access, Bucket, Reach
@@ -57,7 +58,9 @@ def _tags(aws: Aws, bucket: str) -> dict[str, str]:
 
 def _is_blocked(aws: Aws, bucket: str) -> bool:
     try:
-        return all(aws.call("s3", "get_public_access_block", {"Bucket": bucket})["PublicAccessBlockConfiguration"].values())
+        return all(
+            aws.call("s3", "get_public_access_block", {"Bucket": bucket})["PublicAccessBlockConfiguration"].values()
+        )
     except AwsError as error:
         if error.code == "NoSuchPublicAccessBlockConfiguration":
             return False

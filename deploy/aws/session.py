@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
+from orchard import __version__
 
-from app import __version__
 from deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
 from deploy.hints import hint
 from deploy.site import Account
@@ -29,7 +29,13 @@ _THROTTLED = {
     "BandwidthLimitExceeded", "EKSRequestThrottledException", "PriorRequestNotComplete", "RequestLimitExceeded", "RequestThrottled",
     "RequestThrottledException", "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
 }  # fmt: skip
-_INVALID = {"ValidationException", "ValidationError", "InvalidParameterException", "MalformedPolicyDocument", "BadRequestException"}
+_INVALID = {
+    "ValidationException",
+    "ValidationError",
+    "InvalidParameterException",
+    "MalformedPolicyDocument",
+    "BadRequestException",
+}
 _NO_ANSWER = (boto.HTTPClientError, boto.ConnectionError, boto.ProxyConnectionError)
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
@@ -51,7 +57,9 @@ class Aws:
         SpecError: no region is known. CredentialsError: no such profile.
     """
 
-    def __init__(self, *, region: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, *, region: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
         with explained("look for AWS settings"):
             self._session = boto3.session.Session(profile_name=profile)
         found = region or environ.get("AWS_REGION") or self._session.region_name
@@ -62,7 +70,11 @@ class Aws:
         if "AWS_MAX_ATTEMPTS" not in environ:
             retries["total_max_attempts"] = _ATTEMPTS
         self._config = Config(
-            region_name=found, retries=retries, connect_timeout=10, read_timeout=60, user_agent_extra=f"orchard/{__version__}"
+            region_name=found,
+            retries=retries,
+            connect_timeout=10,
+            read_timeout=60,
+            user_agent_extra=f"orchard/{__version__}",
         )
         self._clients: dict[str, Any] = {}
 
@@ -97,7 +109,9 @@ class Aws:
             try:
                 self._clients[service] = self._session.client(service, config=self._config)
             except ValueError as exc:
-                raise SpecError(f"AWS settings: {exc}: check AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS and the profile") from exc
+                raise SpecError(
+                    f"AWS settings: {exc}: check AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS and the profile"
+                ) from exc
         return self._clients[service]
 
 
@@ -113,11 +127,15 @@ def explained(doing: str) -> Iterator[None]:
     except boto.ProfileNotFound as exc:
         raise CredentialsError(f"AWS credentials: {exc}: `aws configure list-profiles` names those there are") from exc
     except _NO_CREDENTIALS as exc:
-        raise CredentialsError(f"AWS credentials: {exc}: log in (aws sso login), or set AWS_PROFILE or keys as boto3 reads them") from exc
+        raise CredentialsError(
+            f"AWS credentials: {exc}: log in (aws sso login), or set AWS_PROFILE or keys as boto3 reads them"
+        ) from exc
     except boto.NoRegionError as exc:
         raise SpecError("AWS region: none is set: write `region` into the specification, or set AWS_REGION") from exc
     except _NO_ANSWER as exc:
-        raise UnavailableError(f"AWS, {doing}: no answer ({_first_line(exc)}): check network, proxy and region, then call again") from exc
+        raise UnavailableError(
+            f"AWS, {doing}: no answer ({_first_line(exc)}): check network, proxy and region, then call again"
+        ) from exc
     except boto.BotoCoreError as exc:
         raise AwsError(f"AWS, {doing}: {_first_line(exc)}") from exc
 
@@ -133,9 +151,15 @@ def _from_answer(doing: str, exc: boto.ClientError) -> AwsError:
     elif code in _DENIED:
         kind, line = DeniedError, f"{text}: not allowed: `orchard-deploy iam deployer` prints the policy that is needed"
     elif code in _THROTTLED:
-        kind, line = UnavailableError, f"{text} ({code}): too many calls for AWS, tried again and given up: call again in a minute"
+        kind, line = (
+            UnavailableError,
+            f"{text} ({code}): too many calls for AWS, tried again and given up: call again in a minute",
+        )
     elif status >= 500:
-        kind, line = UnavailableError, f"{text} ({code}): a fault on AWS's side, tried again and given up: call again later"
+        kind, line = (
+            UnavailableError,
+            f"{text} ({code}): a fault on AWS's side, tried again and given up: call again later",
+        )
     else:
         kind, line = (InvalidError if code in _INVALID else AwsError), f"{text} ({code})"
     if advice := hint(text):

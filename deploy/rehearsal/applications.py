@@ -105,7 +105,9 @@ def start(application: Application, now: float) -> Application:
 def stop(application: Application, now: float, *, busy: bool) -> Application:
     """Answer StopApplication."""
     if busy:
-        raise invalid(f"Application {application.id} has active job runs: they must be completed or cancelled before it can be stopped")
+        raise invalid(
+            f"Application {application.id} has active job runs: they must be completed or cancelled before it can be stopped"
+        )
     if application.state == "STARTED":
         return application.to("STOPPING", now)
     if application.state in ("STOPPING", "STOPPED"):
@@ -116,12 +118,16 @@ def stop(application: Application, now: float, *, busy: bool) -> Application:
 def update(application: Application, settings: Mapping[str, Any], now: float) -> Application:
     """Answer UpdateApplication."""
     if application.state not in AT_REST:
-        raise invalid(f"Application {application.id} is in {application.state} state: it must be CREATED or STOPPED to be updated")
+        raise invalid(
+            f"Application {application.id} is in {application.state} state: it must be CREATED or STOPPED to be updated"
+        )
     return replace(application, settings={**application.settings, **settings}, updated=now)
 
 
 def delete(application: Application, now: float) -> Application:
     """Answer DeleteApplication."""
     if application.state not in AT_REST:
-        raise invalid(f"Application {application.id} is in {application.state} state: it must be CREATED or STOPPED to be deleted")
+        raise invalid(
+            f"Application {application.id} is in {application.state} state: it must be CREATED or STOPPED to be deleted"
+        )
     return application.to("TERMINATED", now)

@@ -49,7 +49,9 @@ class Containers(Service):
 
     def _start_job_run(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["virtualClusterId"] not in self.clusters:
-            raise RefusalError("ResourceNotFoundException", f"Virtual cluster {asked['virtualClusterId']} does not exist")
+            raise RefusalError(
+                "ResourceNotFoundException", f"Virtual cluster {asked['virtualClusterId']} does not exist"
+            )
         if not asked.get("releaseLabel", "").endswith("-latest"):
             raise invalid(f"Release label {asked.get('releaseLabel')} does not exist")
         if "executionRoleArn" not in asked:
@@ -134,7 +136,9 @@ class Containers(Service):
         properties = _properties(job.request)
         slots = int(properties.get("spark.executor.instances", "2")) * int(properties.get("spark.executor.cores", "1"))
         image = properties.get("spark.kubernetes.container.image")
-        return self.start(job, job.request["jobDriver"]["sparkSubmitJobDriver"], image=image, properties=properties, slots=slots)
+        return self.start(
+            job, job.request["jobDriver"]["sparkSubmitJobDriver"], image=image, properties=properties, slots=slots
+        )
 
     def deliver(self, job: Job, running: Running) -> None:
         """Write a run's logs to S3."""

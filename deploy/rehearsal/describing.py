@@ -20,7 +20,9 @@ def describe_application(found: Application, region: str, digest: str | None) ->
     """What GetApplication answers; `digest` is known once the application has started."""
     settings = dict(found.settings)
     if "maximumCapacity" in settings:
-        settings["maximumCapacity"] = {key: f"{amount(value)} {_UNITS[key]}" for key, value in settings["maximumCapacity"].items()}
+        settings["maximumCapacity"] = {
+            key: f"{amount(value)} {_UNITS[key]}" for key, value in settings["maximumCapacity"].items()
+        }
     if "imageConfiguration" in settings and digest:
         settings["imageConfiguration"] = {**settings["imageConfiguration"], "resolvedImageDigest": digest}
     return {
@@ -68,7 +70,9 @@ def describe_run(job: Job, found: Application, region: str, *, billed: bool) -> 
 
 def summarize_application(found: Application, region: str) -> dict[str, Any]:
     """One line of ListApplications."""
-    kept = {key: found.settings[key] for key in ("name", "releaseLabel", "type", "architecture") if key in found.settings}
+    kept = {
+        key: found.settings[key] for key in ("name", "releaseLabel", "type", "architecture") if key in found.settings
+    }
     moments = {"createdAt": found.created, "updatedAt": found.updated}
     return {**kept, **moments, "id": found.id, "arn": arn(region, found.id), "state": found.state}
 

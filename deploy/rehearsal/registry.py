@@ -76,8 +76,14 @@ class StandIn:
     def bring(self, repository: str, tag: str | None) -> None:
         """Let moto's repository have the image of this tag, if there is one."""
         if tag in self._tags:
-            empty = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": f"sha256:{'0' * 64}"}
-            manifest = json.dumps({"schemaVersion": 2, "mediaType": _MANIFEST, "config": empty, "layers": [], "tag": tag})
+            empty = {
+                "mediaType": "application/vnd.docker.container.image.v1+json",
+                "size": 2,
+                "digest": f"sha256:{'0' * 64}",
+            }
+            manifest = json.dumps(
+                {"schemaVersion": 2, "mediaType": _MANIFEST, "config": empty, "layers": [], "tag": tag}
+            )
             self._put(repository, tag, manifest, f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}")
 
     def _put(self, repository: str, tag: str | None, manifest: str, digest: str) -> None:
@@ -141,12 +147,16 @@ def registry(moto: str, region: str) -> Iterator[Registry]:
     """
     programs = [found for name in _PROGRAMS if (found := shutil.which(name))]
     if not programs:
-        raise EngineError("registry: there is none on this machine: install docker-registry (Debian), or rehearse --without-docker")
+        raise EngineError(
+            "registry: there is none on this machine: install docker-registry (Debian), or rehearse --without-docker"
+        )
     with tempfile.TemporaryDirectory(prefix="orchard-registry-") as folder:
         host = f"127.0.0.1:{_free_port()}"
         config = Path(folder) / "config.yml"
         config.write_text(_CONFIG.format(folder=f"{folder}/images", port=host.rpartition(":")[2]), encoding="utf-8")
-        process = subprocess.Popen([programs[0], "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [programs[0], "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             running = Registry(host, moto, region)
             _await(running, process)

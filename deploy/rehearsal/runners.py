@@ -42,7 +42,11 @@ def driver_environment(properties: Mapping[str, str]) -> dict[str, str]:
 
 def submit_words(order: Order) -> list[str]:
     """The arguments of `spark-submit` for a run in one place."""
-    settings = [word for name, value in sorted(local_properties(order.properties).items()) for word in ("--conf", f"{name}={value}")]
+    settings = [
+        word
+        for name, value in sorted(local_properties(order.properties).items())
+        for word in ("--conf", f"{name}={value}")
+    ]
     return ["--master", f"local[{order.slots}]", *settings]
 
 
@@ -92,7 +96,7 @@ class _Process:
 def this_tree(order: Order) -> list[str]:
     """The job of this installation by its own `spark-submit`, in the place of the image's."""
     submit = Path(sys.executable).with_name("spark-submit")
-    main = Path(__file__).resolve().parents[2] / "app" / "__main__.py"
+    main = Path(__file__).resolve().parents[2] / "app" / "orchard" / "__main__.py"
     return [str(submit), *submit_words(order), str(main), "run", *order.arguments]
 
 
@@ -105,7 +109,9 @@ class ContainerRunner:
         memory, cpus: what the container may use.
     """
 
-    def __init__(self, engine: DockerEngine, registry: str, environ: Mapping[str, str], *, memory: int, cpus: float) -> None:
+    def __init__(
+        self, engine: DockerEngine, registry: str, environ: Mapping[str, str], *, memory: int, cpus: float
+    ) -> None:
         self._engine, self._registry, self._environ, self._memory, self._cpus = engine, registry, environ, memory, cpus
 
     def start(self, order: Order) -> Running:

@@ -100,7 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
             call = own.protocol.parse(self.command, address.path, address.query, body)
             self.endpoint.faults.meet(service, call.operation)
             self._send(
-                200, {"Content-Type": "application/json"}, own.protocol.encode(call.operation, own.answer(call.operation, call.parameters))
+                200,
+                {"Content-Type": "application/json"},
+                own.protocol.encode(call.operation, own.answer(call.operation, call.parameters)),
             )
         except RefusalError as refusal:
             self._refuse(service, refusal)
@@ -128,8 +130,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.endpoint.before(service, operation, body)
         connection = http.client.HTTPConnection(self.endpoint.beyond, timeout=60)
         try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in ("expect", "transfer-encoding")}
-            connection.request(self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))})
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower() not in ("expect", "transfer-encoding")
+            }
+            connection.request(
+                self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))}
+            )
             answer = connection.getresponse()
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
             length = answer.headers.get("Content-Length") if self.command == "HEAD" else None
@@ -144,7 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if service in ("iam", "sts", "s3"):
             error = f"<Code>{refusal.code}</Code><Message>{refusal.message}</Message>"
-            text = f"<Error>{error}</Error>" if service == "s3" else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+            text = (
+                f"<Error>{error}</Error>"
+                if service == "s3"
+                else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+            )
             self._send(refusal.status, {"Content-Type": "text/xml"}, text.encode())
             return
         headers = {"Content-Type": "application/json", "x-amzn-ErrorType": refusal.code}
@@ -172,6 +184,8 @@ def named_operation(method: str, target: str, body: bytes) -> str:
     if target:
         return target.rpartition(".")[2]
     action = (
-        parse_qs(body.decode("latin-1")).get("Action") if body.startswith((b"Action=", b"Version=")) or b"&Action=" in body[:2000] else None
+        parse_qs(body.decode("latin-1")).get("Action")
+        if body.startswith((b"Action=", b"Version=")) or b"&Action=" in body[:2000]
+        else None
     )
     return action[0] if action else method

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 
 from deploy.rehearsal import applications, jobs
 from deploy.rehearsal.applications import Application
-from deploy.rehearsal.describing import arn, describe_application, describe_run, submitted_properties, summarize_application, summarize_run
+from deploy.rehearsal.describing import (
+    arn,
+    describe_application,
+    describe_run,
+    submitted_properties,
+    summarize_application,
+    summarize_run,
+)
 from deploy.rehearsal.jobs import Job, Surroundings
 from deploy.rehearsal.orders import Running, Starved
 from deploy.rehearsal.paging import page_of
@@ -150,7 +157,9 @@ class Serverless(Service):
         return {"applicationId": found.id, "jobRunId": made, "arn": arn(self.region, found.id, made)}
 
     def _new_run(self, found: Application, asked: dict[str, Any]) -> str:
-        if found.state not in ("STARTING", "STARTED") and not (found.starts_itself and found.state in applications.AT_REST):
+        if found.state not in ("STARTING", "STARTED") and not (
+            found.starts_itself and found.state in applications.AT_REST
+        ):
             raise invalid(f"Application {found.id} is in {found.state} state and takes no job runs")
         if asked.get("executionTimeoutMinutes", 720) < 5:
             raise invalid("executionTimeoutMinutes: at least 5")
@@ -188,7 +197,9 @@ class Serverless(Service):
     def _list_job_runs(self, asked: dict[str, Any]) -> dict[str, Any]:
         states = asked.get("states")
         place = self._application(asked).id
-        found = [job for job in self.floor.jobs.values() if job.place == place and (not states or job.stage.value in states)]
+        found = [
+            job for job in self.floor.jobs.values() if job.place == place and (not states or job.stage.value in states)
+        ]
         items, more = page_of(sorted(found, key=lambda job: job.created, reverse=True), asked)
         described = [summarize_run(job.id, self._describe_run(job), self._summary) for job in items]
         return {"jobRuns": described, **more}
@@ -228,7 +239,9 @@ class Serverless(Service):
         if found.maximum and not sized.total <= found.maximum:
             return Starved(str(found.maximum), self.clock)
         slots = sized.executors * sized.executor.cpu
-        return self.start(job, job.request["jobDriver"]["sparkSubmit"], image=found.image, properties=properties, slots=slots)
+        return self.start(
+            job, job.request["jobDriver"]["sparkSubmit"], image=found.image, properties=properties, slots=slots
+        )
 
     def deliver(self, job: Job, running: Running) -> None:
         """Write a run's logs to S3."""

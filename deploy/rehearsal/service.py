@@ -40,7 +40,9 @@ class Service(ABC):
 
     def __post_init__(self) -> None:
         self.protocol, self._calls, self._known = Protocol(self.name), self.calls(), known_inputs(self.name)
-        self.floor = Floor(clock=self.clock, timings=self.timings, around=self.around, begin=self.begin, deliver=self.deliver)
+        self.floor = Floor(
+            clock=self.clock, timings=self.timings, around=self.around, begin=self.begin, deliver=self.deliver
+        )
 
     def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Answer a call.
@@ -86,7 +88,9 @@ class Service(ABC):
     def deliver(self, job: Job, running: Running) -> None:
         """Write what a run's process has put out so far."""
 
-    def start(self, job: Job, submit: Mapping[str, Any], *, image: str | None, properties: dict[str, str], slots: int) -> Running:
+    def start(
+        self, job: Job, submit: Mapping[str, Any], *, image: str | None, properties: dict[str, str], slots: int
+    ) -> Running:
         """Start a run's process by what was submitted, on the digest that its image had then."""
         repository = image.partition("/")[2].partition("@")[0].partition(":")[0] if image else None
         return self.runner.start(

@@ -11,7 +11,9 @@ from deploy.rehearsal.jobs import Job
 FULL = 128 << 20
 
 
-def ship(job: Job, prefix: str, output: Mapping[str, bytes], write: Callable[[str, bytes], None], *, full: int = FULL) -> None:
+def ship(
+    job: Job, prefix: str, output: Mapping[str, bytes], write: Callable[[str, bytes], None], *, full: int = FULL
+) -> None:
     """Write the driver's logs as they are now.
 
     Args:

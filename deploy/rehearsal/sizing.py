@@ -71,7 +71,11 @@ def _executors(known: Mapping[str, str]) -> int:
     instances = int(known["spark.executor.instances"])
     if known["spark.dynamicAllocation.enabled"].lower() != "true":
         return instances
-    return max(instances, int(known["spark.dynamicAllocation.initialExecutors"]), int(known["spark.dynamicAllocation.minExecutors"]))
+    return max(
+        instances,
+        int(known["spark.dynamicAllocation.initialExecutors"]),
+        int(known["spark.dynamicAllocation.minExecutors"]),
+    )
 
 
 def _worker(role: str, known: Mapping[str, str]) -> Worker:
@@ -81,7 +85,9 @@ def _worker(role: str, known: Mapping[str, str]) -> Worker:
     memory = fitting_memory(cpu, heap, _megabytes(overhead) if overhead else None)
     reason = problem(Worker(cpu=cpu, memory=memory or 10**6, disk=disk))
     if memory is None or reason:
-        raise invalid(f"{role}: {cpu} cores with {heap} MB and its overhead: no supported worker configuration ({reason})")
+        raise invalid(
+            f"{role}: {cpu} cores with {heap} MB and its overhead: no supported worker configuration ({reason})"
+        )
     return Worker(cpu=cpu, memory=memory, disk=disk)
 
 

@@ -78,7 +78,9 @@ def rehearsal(
         emr = Serverless(region=region, world=world, runner=runs, timings=timings, clock=clock, full=full)
         eks = Containers(region=region, world=world, runner=runs, timings=timings, clock=clock, clusters=clusters)
         beyond = moto.removeprefix("http://")
-        endpoint = Endpoint({emr.name: emr, eks.name: eks}, beyond, faults, port=port, before=mirror.before, after=mirror.after)
+        endpoint = Endpoint(
+            {emr.name: emr, eks.name: eks}, beyond, faults, port=port, before=mirror.before, after=mirror.after
+        )
         stack.callback(emr.close)
         stack.callback(eks.close)
         url = stack.enter_context(endpoint.serving())

@@ -25,7 +25,9 @@ class Tokens:
         if found is None:
             return None
         if found[0] != json.dumps(asked, sort_keys=True):
-            raise RefusalError("ConflictException", f"clientToken {asked['clientToken']} was used with another input", 409)
+            raise RefusalError(
+                "ConflictException", f"clientToken {asked['clientToken']} was used with another input", 409
+            )
         return found[1]
 
     def keep(self, operation: str, asked: Mapping[str, Any], made: str) -> None:

@@ -59,9 +59,13 @@ class World:
             policy = json.loads(self._ecr.get_repository_policy(repositoryName=repository)["policyText"])
         except ClientError:
             policy = {"Statement": []}
-        allowed = {action for statement in policy["Statement"] if _is_for_service(statement) for action in statement["Action"]}
+        allowed = {
+            action for statement in policy["Statement"] if _is_for_service(statement) for action in statement["Action"]
+        }
         if missing := sorted(_NEEDED - allowed):
-            raise invalid(f"EMR Serverless service principal is not authorized to perform: {missing[0]} on resource: {arn}")
+            raise invalid(
+                f"EMR Serverless service principal is not authorized to perform: {missing[0]} on resource: {arn}"
+            )
 
     def check_role(self, arn: str) -> None:
         """Raise `RefusalError` unless there is such a role and EMR Serverless may take it."""
@@ -72,7 +76,9 @@ class World:
             raise invalid(f"Execution role {arn}: {exc.response['Error']['Message']}") from exc
         if not any(_is_for_service(statement) for statement in trust["Statement"]):
             raise RefusalError(
-                "AccessDeniedException", f"emr-serverless.amazonaws.com is not authorized to perform: sts:AssumeRole on {arn}", 403
+                "AccessDeniedException",
+                f"emr-serverless.amazonaws.com is not authorized to perform: sts:AssumeRole on {arn}",
+                403,
             )
 
     def make_bucket(self, name: str) -> None:

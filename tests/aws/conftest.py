@@ -125,7 +125,9 @@ def stage(theatre: Theatre) -> Rehearsal:
 FAST = Pace(first=0.02, longest=0.1)
 
 
-def context_of(tree: Path, *, said: list[str] | None = None, target: str = "serverless", aws: Aws | None = None, **spec: Any) -> Context:
+def context_of(
+    tree: Path, *, said: list[str] | None = None, target: str = "serverless", aws: Aws | None = None, **spec: Any
+) -> Context:
     """What a command in this tree would work with, at a test's pace."""
     aws = aws or Aws(region=REGION)
     loaded = replace(spec_for(load_spec(tree / SPEC_FILE), TARGETS[target]), **spec)
@@ -149,9 +151,14 @@ def there(stage: Rehearsal) -> dict[str, Any]:
         "repositories": [found["repositoryName"] for found in images.describe_repositories()["repositories"]],
         "roles": [found["RoleName"] for found in roles.list_roles()["Roles"]],
         "buckets": [found["Name"] for found in buckets.list_buckets()["Buckets"]],
-        "applications": [found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"],
+        "applications": [
+            found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"
+        ],
         "runs": [
-            job.id for floor in (stage.serverless.floor, stage.containers.floor) for job in floor.jobs.values() if not job.stage.final
+            job.id
+            for floor in (stage.serverless.floor, stage.containers.floor)
+            for job in floor.jobs.values()
+            if not job.stage.final
         ],
     }
 

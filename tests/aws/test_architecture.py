@@ -25,7 +25,11 @@ def test_what_decides_knows_no_door(name: str) -> None:
 
 def test_boto_is_imported_in_two_packages_only() -> None:
     importing = re.compile(r"^\s*(?:from|import) boto", re.MULTILINE)
-    found = {path.relative_to(ROOT / "deploy").parts[0] for path in (ROOT / "deploy").rglob("*.py") if importing.search(path.read_text())}
+    found = {
+        path.relative_to(ROOT / "deploy").parts[0]
+        for path in (ROOT / "deploy").rglob("*.py")
+        if importing.search(path.read_text())
+    }
     assert found == {"aws", "rehearsal"}
 
 

@@ -71,7 +71,11 @@ def test_a_run_never_holds_more_than_two_executors(properties: dict[str, str]) -
 
 
 # What EMR Serverless sets where nobody does. A standalone cluster like this one would stop at the cores, so that property goes.
-DEFAULTS = {"spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.initialExecutors": "3", "spark.executor.instances": "3"}
+DEFAULTS = {
+    "spark.dynamicAllocation.enabled": "true",
+    "spark.dynamicAllocation.initialExecutors": "3",
+    "spark.executor.instances": "3",
+}
 CAP = ("spark.dynamicAllocation.", "spark.executor.instances", "spark.cores.max")
 
 

@@ -137,7 +137,9 @@ def test_a_budget_below_the_worst_case_spends_nothing(command: Command, stage: R
         (1, r"input s3://orchard-\{account\}-us-east-1/photos: no photos in it"),
     ],
 )
-def test_what_a_run_needs_is_asked_for_before_it_is_started(command: Command, stage: Rehearsal, ready: int, message: str) -> None:
+def test_what_a_run_needs_is_asked_for_before_it_is_started(
+    command: Command, stage: Rehearsal, ready: int, message: str
+) -> None:
     for _ in range(ready):
         command("up")
     code, out, err = command("submit")
@@ -162,7 +164,9 @@ def test_a_role_of_another_specification_is_found_out_before_a_run_is_paid_for(
     command("up")
     assert command("submit")[0] == 0
     (job,) = stage.serverless.floor.jobs.values()
-    assert f"s3://orchard-123456789012-us-east-1/{key}-2" in job.request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    assert (
+        f"s3://orchard-123456789012-us-east-1/{key}-2" in job.request["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    )
 
 
 def test_new_tags_are_nothing_that_a_run_would_wait_for(command: Command, stage: Rehearsal, tree: Path) -> None:
@@ -184,7 +188,9 @@ def test_a_role_that_someone_else_may_take_is_found_out_and_one_of_someone_elses
     iam = moto_client("iam", stage.moto, REGION)
     role = iam.get_role(RoleName="orchard-job-us-east-1")["Role"]
     anyone = {"Effect": "Allow", "Principal": {"Service": "emr-serverless.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anyone]}))
+    iam.update_assume_role_policy(
+        RoleName=role["RoleName"], PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anyone]})
+    )
     assert "does not let a run do what the specification needs now" in command("submit")[2]
     iam.untag_role(RoleName=role["RoleName"], TagKeys=[OWNER_TAG])
     assert command("submit")[0] == 0
@@ -202,7 +208,11 @@ def test_a_dry_run_of_submit_prints_the_call_and_makes_nothing(command: Command,
 
 def to_do(err: str) -> list[str]:
     """The steps that a dry run names, but for those that the command itself says nothing of."""
-    steps = [line.removeprefix("orchard-deploy: to do       ") for line in err.splitlines() if line.startswith("orchard-deploy: to do ")]
+    steps = [
+        line.removeprefix("orchard-deploy: to do       ")
+        for line in err.splitlines()
+        if line.startswith("orchard-deploy: to do ")
+    ]
     return [step for step in steps if not step.startswith(("push ", "start a run ", "upload "))]
 
 
@@ -236,7 +246,9 @@ def test_a_dry_run_of_submit_ends_where_submit_does(command: Command, stage: Reh
 
 
 @pytest.mark.parametrize("words", [(), ("--up",)])
-def test_a_dry_run_of_submit_names_what_submit_does(command: Command, stage: Rehearsal, tree: Path, words: tuple[str, ...]) -> None:
+def test_a_dry_run_of_submit_names_what_submit_does(
+    command: Command, stage: Rehearsal, tree: Path, words: tuple[str, ...]
+) -> None:
     command("up")
     photo(tree)
     for changes in ({}, {"executors": 1}):
@@ -288,7 +300,9 @@ def test_an_uploaded_main_file_is_what_runs(command: Command, stage: Rehearsal, 
     assert (code, "No such file" in err) == (2, True)
 
 
-def test_a_dry_run_names_the_uploaded_main_file_and_uploads_nothing(command: Command, stage: Rehearsal, tree: Path, tmp_path: Path) -> None:
+def test_a_dry_run_names_the_uploaded_main_file_and_uploads_nothing(
+    command: Command, stage: Rehearsal, tree: Path, tmp_path: Path
+) -> None:
     command("up")
     photo(tree)
     main_file = tmp_path / "mine.py"
@@ -301,7 +315,9 @@ def test_a_dry_run_names_the_uploaded_main_file_and_uploads_nothing(command: Com
 
 def test_without_a_place_for_logs_it_is_said_that_no_lines_come(command: Command, stage: Rehearsal, tree: Path) -> None:
     content = json.loads((tree / "emr-serverless.json").read_text())
-    (tree / "emr-serverless.json").write_text(json.dumps({name: value for name, value in content.items() if name != "logs"}))
+    (tree / "emr-serverless.json").write_text(
+        json.dumps({name: value for name, value in content.items() if name != "logs"})
+    )
     command("up")
     photo(tree)
     code, out, err = command("submit", "--wait")
@@ -337,7 +353,9 @@ def test_the_same_again_while_it_is_under_way_starts_nothing(theatre: Theatre, c
     assert (code, out) == (0, f"run {first.strip()}: CANCELLED\n")
 
 
-def test_logs_are_followed_to_the_end_and_named_where_there_are_none(theatre: Theatre, command: Command, tree: Path) -> None:
+def test_logs_are_followed_to_the_end_and_named_where_there_are_none(
+    theatre: Theatre, command: Command, tree: Path
+) -> None:
     theatre.open("import time; print('a', flush=True); time.sleep(1); print('b')")
     command("up")
     photo(tree)
@@ -379,15 +397,33 @@ def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def orchard(stage: Rehearsal, tree: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "deploy", words[0], "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy",
+        words[0],
+        "--spec",
+        str(tree / "emr-serverless.json"),
+        "--tree",
+        str(tree),
+        *words[1:],
+    ]
     environ = {**os.environ, **stage.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **options
+        command,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        **options,
     )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_where_nobody_can_be_asked(theatre: Theatre, command: Command, tree: Path, sent: signal.Signals) -> None:
+def test_a_signal_ends_the_run_where_nobody_can_be_asked(
+    theatre: Theatre, command: Command, tree: Path, sent: signal.Signals
+) -> None:
     stage = theatre.open("import time; print('working', flush=True); time.sleep(60)")
     command("up")
     photo(tree)

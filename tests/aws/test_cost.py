@@ -71,19 +71,28 @@ def test_more_photos_never_cost_less(photos: int, more: int) -> None:
 def test_a_budget_below_the_worst_case_is_a_refusal(spec: Spec) -> None:
     check_budget(0.91, 1.00, PRICES, spec)
     check_budget(0.91, None, PRICES, spec)
-    with pytest.raises(RefusedError, match=r"--budget 0.50: the worst case is 0.91 USD \(60 minutes x 1 attempts.*lower timeoutMinutes"):
+    with pytest.raises(
+        RefusedError, match=r"--budget 0.50: the worst case is 0.91 USD \(60 minutes x 1 attempts.*lower timeoutMinutes"
+    ):
         check_budget(0.91, 0.50, PRICES, spec)
 
 
 def test_an_unknown_region_says_what_to_add_and_where() -> None:
-    with pytest.raises(SpecError, match=r'no price of EMR serverless in eu-west-3 on ARM64.*us-east-1 \(X86_64\).*"eu-west-3".*--prices'):
+    with pytest.raises(
+        SpecError,
+        match=r'no price of EMR serverless in eu-west-3 on ARM64.*us-east-1 \(X86_64\).*"eu-west-3".*--prices',
+    ):
         load_prices(PRICES_FILE, region="eu-west-3", architecture="ARM64")
 
 
 def test_a_file_of_ones_own_is_read_instead(tmp_path: Path) -> None:
     own = tmp_path / "prices.json"
     price = {"vcpu_hour": 1, "gb_hour": 2, "storage_gb_hour": 3}
-    own.write_text(json.dumps({"currency": "EUR", "date": "2027-01-01", "source": "me", "serverless": {"eu-west-3": {"ARM64": price}}}))
+    own.write_text(
+        json.dumps(
+            {"currency": "EUR", "date": "2027-01-01", "source": "me", "serverless": {"eu-west-3": {"ARM64": price}}}
+        )
+    )
     found = load_prices(own, region="eu-west-3", architecture="ARM64")
     assert found == Prices(**price, currency="EUR", source="me (2027-01-01)")
     own.write_text(json.dumps({"serverless": {"eu-west-3": {"ARM64": price}}}))
@@ -103,6 +112,8 @@ def test_orchards_own_tables_carry_date_source_and_what_was_measured() -> None:
 
 def test_rates_without_speed_are_refused(tmp_path: Path) -> None:
     own = tmp_path / "rates.json"
-    own.write_text(json.dumps({"photos_per_second_per_vcpu": 0, "fixed_seconds": 1, "provision_seconds": 1, "measured": "x"}))
+    own.write_text(
+        json.dumps({"photos_per_second_per_vcpu": 0, "fixed_seconds": 1, "provision_seconds": 1, "measured": "x"})
+    )
     with pytest.raises(SpecError, match="must be above 0"):
         load_rates(own)

@@ -42,7 +42,10 @@ def test_a_run_on_eks_from_up_to_its_last_line(tree: Path, stage: Rehearsal) -> 
     assert said[-1].endswith("COMPLETED")
     (job,) = stage.containers.floor.jobs.values()
     parameters = job.request["jobDriver"]["sparkSubmitJobDriver"]["sparkSubmitParameters"]
-    assert f"spark.kubernetes.container.image=123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@{submission.digest}" in parameters
+    assert (
+        f"spark.kubernetes.container.image=123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@{submission.digest}"
+        in parameters
+    )
     assert "spark.executor.instances=2" in parameters
     assert job.request["executionRoleArn"] == "arn:aws:iam::123456789012:role/orchard-eks-job"
     assert job.request["releaseLabel"] == "emr-7.13.0-latest"
@@ -118,7 +121,9 @@ def test_a_specification_without_eks_says_what_to_add(tree: Path) -> None:
         spec_for(load_spec(tree / SPEC_FILE), EKS)
 
 
-def test_a_budget_on_eks_needs_someone_who_ends_the_run(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_budget_on_eks_needs_someone_who_ends_the_run(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]
+) -> None:
     context = context_of(tree, target="eks")
     up(context)
     s3.write(context.aws, context.site.input.bucket, "photos/a/1.jpg", b"x")
@@ -152,7 +157,9 @@ class Hours:
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(theatre: Theatre, tree: Path, attempts: int) -> None:
+def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(
+    theatre: Theatre, tree: Path, attempts: int
+) -> None:
     stage, hours = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=2)), Hours()
     context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=attempts))
     up(context)
@@ -169,7 +176,9 @@ def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(t
     assert context.record.read().runs[0].state == "CANCELLED"
 
 
-def test_a_run_on_eks_that_was_at_work_before_someone_came_has_the_rest_of_its_time(theatre: Theatre, tree: Path) -> None:
+def test_a_run_on_eks_that_was_at_work_before_someone_came_has_the_rest_of_its_time(
+    theatre: Theatre, tree: Path
+) -> None:
     theatre.open(LONG_JOB)
     hours, born = Hours(), time.time()
     context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=1))
@@ -194,8 +203,21 @@ def test_the_wait_on_eks_is_limited_too(theatre: Theatre, tree: Path) -> None:
     assert stage.containers.floor.jobs[submission.run or ""].stage is Stage.CANCELLED
 
 
-def test_the_files_for_eks_hold_a_quota_for_the_namespace(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["plan", "--offline", "--region", "us-east-1", "--target", "eks", "--spec", str(tree / SPEC_FILE), "--tree", str(tree)]
+def test_the_files_for_eks_hold_a_quota_for_the_namespace(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "plan",
+        "--offline",
+        "--region",
+        "us-east-1",
+        "--target",
+        "eks",
+        "--spec",
+        str(tree / SPEC_FILE),
+        "--tree",
+        str(tree),
+    ]
     assert main([*words, "--cli-input", str(tmp_path / "x")]) == 0
     quota = json.loads((tmp_path / "x" / "kubernetes-resource-quota.json").read_text())
     assert quota["kind"] == "ResourceQuota"

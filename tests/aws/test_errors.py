@@ -33,14 +33,34 @@ def one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "kind", "line"),
     [
-        ("emr-serverless", "ListApplications", "throttle", "too many calls for AWS, tried again and given up: call again in a minute"),
-        ("emr-serverless", "ListApplications", "5xx", "a fault on AWS's side, tried again and given up: call again later"),
+        (
+            "emr-serverless",
+            "ListApplications",
+            "throttle",
+            "too many calls for AWS, tried again and given up: call again in a minute",
+        ),
+        (
+            "emr-serverless",
+            "ListApplications",
+            "5xx",
+            "a fault on AWS's side, tried again and given up: call again later",
+        ),
         ("emr-serverless", "ListApplications", "lost", "no answer (Connection was closed"),
         ("emr-serverless", "ListApplications", "expired", "the credentials have expired: log in again"),
-        ("emr-serverless", "ListApplications", "denied", "not allowed: `orchard-deploy iam deployer` prints the policy that is needed"),
+        (
+            "emr-serverless",
+            "ListApplications",
+            "denied",
+            "not allowed: `orchard-deploy iam deployer` prints the policy that is needed",
+        ),
         ("sts", "GetCallerIdentity", "expired", "AWS, sts get_caller_identity: the credentials have expired"),
         ("iam", "GetRole", "denied", "AWS, iam get_role: User is not authorized to perform this action: not allowed"),
-        ("ecr", "DescribeRepositories", "throttle", "AWS, ecr describe_repositories: Rate exceeded (ThrottlingException)"),
+        (
+            "ecr",
+            "DescribeRepositories",
+            "throttle",
+            "AWS, ecr describe_repositories: Rate exceeded (ThrottlingException)",
+        ),
     ],
 )
 def test_each_fault_is_one_line(
@@ -65,12 +85,16 @@ def test_faults_that_pass_are_not_even_seen(
     assert [name for _, name in stage.faults.log].count("ListApplications") >= 4
 
 
-def test_without_a_setting_of_the_users_a_call_is_tried_six_times(monkeypatch: pytest.MonkeyPatch, stage: Rehearsal) -> None:
+def test_without_a_setting_of_the_users_a_call_is_tried_six_times(
+    monkeypatch: pytest.MonkeyPatch, stage: Rehearsal
+) -> None:
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")
     assert Aws(region=REGION)._config.retries == {"mode": "standard", "total_max_attempts": 6}
 
 
-def test_no_network_is_one_line(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_one_line(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     code, err = said_by(tree, capsys, "plan")
     assert code == 1
@@ -107,7 +131,9 @@ def test_an_unknown_profile_is_one_line(tree: Path, stage: Rehearsal, capsys: py
     assert "AWS credentials: The config profile (nobody) could not be found" in err
 
 
-def test_the_specification_is_checked_before_anything_is_asked(theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_specification_is_checked_before_anything_is_asked(
+    theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage = theatre.open()
     spec = (tree / "emr-serverless.json").read_text().replace('"executors": 2', '"executors": 7')
     (tree / "emr-serverless.json").write_text(spec)
@@ -144,7 +170,10 @@ def test_no_error_of_boto_is_left_out() -> None:
     """botocore's errors have two roots, both caught; the two that have neither are about its own damaged data files."""
     kinds = [kind for kind in vars(boto).values() if isinstance(kind, type) and kind.__module__ == boto.__name__]
     caught = (boto.BotoCoreError, boto.ClientError, Warning)
-    assert {kind.__name__ for kind in kinds if not issubclass(kind, caught)} == {"MissingServiceIdError", "UndefinedModelAttributeError"}
+    assert {kind.__name__ for kind in kinds if not issubclass(kind, caught)} == {
+        "MissingServiceIdError",
+        "UndefinedModelAttributeError",
+    }
 
 
 @pytest.mark.parametrize("expired", [True, False])
@@ -156,12 +185,18 @@ def test_what_s3_refuses_without_a_word_is_asked_about_elsewhere(stage: Rehearsa
             if operation != "head_bucket":
                 return super().call(service, operation, parameters)
             with explained("s3 head_bucket"):
-                answer = {"Error": {"Code": "400", "Message": "Bad Request"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+                answer = {
+                    "Error": {"Code": "400", "Message": "Bad Request"},
+                    "ResponseMetadata": {"HTTPStatusCode": 400},
+                }
                 raise boto.ClientError(answer, "HeadBucket")
 
     if expired:
         stage.faults.plan("sts", "GetCallerIdentity", "expired")
-    with pytest.raises(CredentialsError if expired else AwsError, match="have expired" if expired else r"head_bucket: Bad Request \(400\)"):
+    with pytest.raises(
+        CredentialsError if expired else AwsError,
+        match="have expired" if expired else r"head_bucket: Bad Request \(400\)",
+    ):
         s3.reach(Mute(region=REGION), "fruits")
 
 
@@ -175,12 +210,18 @@ def test_no_log_call_or_print_of_credentials_is_in_the_code() -> None:
     ("text", "masked"),
     [
         ("bucket orchard-123456789012-us-east-1: taken", "bucket orchard-{account}-us-east-1: taken"),
-        ("push 123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard", "push {account}.dkr.ecr.us-east-1.amazonaws.com/orchard"),
+        (
+            "push 123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard",
+            "push {account}.dkr.ecr.us-east-1.amazonaws.com/orchard",
+        ),
         ("bucket orchard-us-east-1-123456789012: taken", "bucket orchard-us-east-1-{account}: taken"),
         ("read s3://photos-123456789012/a", "read s3://photos-{account}/a"),
         ("2026-123456789012", "2026-{account}"),
         ("emr-7.1.10-123456789012 stays", "emr-7.1.10-123456789012 stays"),
-        ("emr-7.13.0-123456789012 stays, as does sha256:123456789012345", "emr-7.13.0-123456789012 stays, as does sha256:123456789012345"),
+        (
+            "emr-7.13.0-123456789012 stays, as does sha256:123456789012345",
+            "emr-7.13.0-123456789012 stays, as does sha256:123456789012345",
+        ),
     ],
 )
 def test_errors_show_no_account_and_leave_tags_as_they_are(text: str, masked: str) -> None:

@@ -66,7 +66,9 @@ def make_ready(run: Run, tree: Path, there: str) -> None:
 
 @pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_a_call_that_fails_ends_a_command_in_one_line(stage: Rehearsal, tree: Path, run: Run, command: tuple[str, ...], kind: str) -> None:
+def test_a_call_that_fails_ends_a_command_in_one_line(
+    stage: Rehearsal, tree: Path, run: Run, command: tuple[str, ...], kind: str
+) -> None:
     there, least = COMMANDS[command]
     calls = number = failed = 0
     while number <= calls:
@@ -119,18 +121,30 @@ def test_what_may_be_called_again_is_not_even_seen(stage: Rehearsal, tree: Path,
 
 def deploy(*words: str, stdout: int, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy", *words]
-    settings = {"PYTHONUNBUFFERED": "", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", **environ}
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    settings = {
+        "PYTHONUNBUFFERED": "",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        **environ,
+    }
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
 
 
 def test_an_endpoint_that_is_none_is_one_line() -> None:
     done = deploy("plan", stdout=subprocess.DEVNULL, AWS_ENDPOINT_URL="nonsense")
     assert done.returncode == 2
-    assert done.stderr.startswith("orchard-deploy: error: AWS settings: Invalid endpoint: nonsense: check AWS_ENDPOINT_URL")
+    assert done.stderr.startswith(
+        "orchard-deploy: error: AWS settings: Invalid endpoint: nonsense: check AWS_ENDPOINT_URL"
+    )
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [("tag",), ("tag", "--explain"), ("plan", "--offline", "--json"), ("plan", "--help")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("tag",), ("tag", "--explain"), ("plan", "--offline", "--json"), ("plan", "--help")], ids=" ".join
+)
 def test_whoever_reads_no_further_gets_no_error(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -42,7 +42,10 @@ def test_1_a_capacity_that_would_starve_the_run_is_set_right_before_it_starts(tr
     shrink(stage)
     submission = submit(context, Wanted())
     assert re.search(r"change application 00f\w+: maximumCapacity", "\n".join(said))
-    assert watch(Watch(context, submission, patience=0.1), seconds=30, detach=False, ask=lambda question: None).state == "SUCCESS"
+    assert (
+        watch(Watch(context, submission, patience=0.1), seconds=30, detach=False, ask=lambda question: None).state
+        == "SUCCESS"
+    )
 
 
 def test_1_a_run_that_starves_all_the_same_is_told_of_at_its_first_line(theatre: Theatre, tree: Path) -> None:
@@ -54,7 +57,12 @@ def test_1_a_run_that_starves_all_the_same_is_told_of_at_its_first_line(theatre:
     submission = submit(context, Wanted())
     shrink(stage)
     with pytest.raises(Exception, match="it was cancelled"):
-        watch(Watch(context, submission, show=lambda source, line: None, patience=0), seconds=3, detach=False, ask=lambda question: None)
+        watch(
+            Watch(context, submission, show=lambda source, line: None, patience=0),
+            seconds=3,
+            detach=False,
+            ask=lambda question: None,
+        )
     told = [line for line in said if "waits for workers that never come" in line]
     assert len(told) == 1
     assert "in driver stderr" in told[0]
@@ -63,9 +71,14 @@ def test_1_a_run_that_starves_all_the_same_is_told_of_at_its_first_line(theatre:
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("spark.emr-serverless.executorEnv.PYSPARK_PYTHON", "spark.executorEnv.NAME"), ("spark.executorEnv.PYSPARK_PYTHON", "contradicts")],
+    [
+        ("spark.emr-serverless.executorEnv.PYSPARK_PYTHON", "spark.executorEnv.NAME"),
+        ("spark.executorEnv.PYSPARK_PYTHON", "contradicts"),
+    ],
 )
-def test_2_a_property_that_would_choose_another_python_is_refused(tree: Path, stage: Rehearsal, name: str, instead: str) -> None:
+def test_2_a_property_that_would_choose_another_python_is_refused(
+    tree: Path, stage: Rehearsal, name: str, instead: str
+) -> None:
     context = context_of(tree, spark_properties={name: "/usr/bin/python3.9"})
     up(context)
     with pytest.raises(SpecError, match=re.escape(instead)):
@@ -84,13 +97,18 @@ def test_3_a_python_that_is_not_found_is_explained(line: str) -> None:
     assert "did not find the image's Python" in (hint(line) or "")
 
 
-def test_5_the_repository_policy_is_set_before_the_application_and_set_again_when_it_is_lost(tree: Path, stage: Rehearsal) -> None:
+def test_5_the_repository_policy_is_set_before_the_application_and_set_again_when_it_is_lost(
+    tree: Path, stage: Rehearsal
+) -> None:
     context = context_of(tree)
     up(context)
     calls = [name for service, name in stage.faults.log if service in ("ecr", "emr-serverless")]
     assert "SetRepositoryPolicy" in calls
     moto_client("ecr", stage.moto, REGION).delete_repository_policy(repositoryName="orchard")
-    with pytest.raises(InvalidError, match=r"not authorized to perform: ecr:.*EMR Serverless may not read the image: `orchard-deploy up`"):
+    with pytest.raises(
+        InvalidError,
+        match=r"not authorized to perform: ecr:.*EMR Serverless may not read the image: `orchard-deploy up`",
+    ):
         submit(context, Wanted())
     up(context)
     assert submit(context, Wanted()).run
@@ -131,7 +149,10 @@ def test_7_an_application_that_is_stopped_is_found_on_a_later_page(tree: Path, s
     up(context)
     up(context)
     own = stage.serverless.applications.pop(the_application(stage))
-    others = {f"00fother{n}": replace(own, id=f"00fother{n}", settings={**own.settings, "name": f"other{n}"}) for n in range(70)}
+    others = {
+        f"00fother{n}": replace(own, id=f"00fother{n}", settings={**own.settings, "name": f"other{n}"})
+        for n in range(70)
+    }
     stage.serverless.applications.update({**others, own.id: replace(own, state="STOPPED")})
     assert [found.id for found in serverless.find_applications(context.aws, "orchard")] == [own.id]
     assert up(context).actions == []

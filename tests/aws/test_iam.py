@@ -21,7 +21,8 @@ BUCKET = "arn:aws:s3:::orchard-123456789012-us-east-1"
 def allows(policy: dict[str, Any], action: str, resource: str) -> bool:
     """Whether a statement allows an action on a resource, conditions apart."""
     return any(
-        action in statement["Action"] and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        action in statement["Action"]
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
         for statement in policy["Statement"]
     )
 
@@ -81,16 +82,22 @@ def test_the_service_acts_for_this_account_only(site: Site) -> None:
     (trust,), (images,) = job_trust(site)["Statement"], repository_policy(site)["Statement"]
     assert trust["Principal"] == images["Principal"] == {"Service": "emr-serverless.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
-    assert images["Condition"] == {"ArnLike": {"aws:SourceArn": "arn:aws:emr-serverless:us-east-1:123456789012:/applications/*"}}
+    assert images["Condition"] == {
+        "ArnLike": {"aws:SourceArn": "arn:aws:emr-serverless:us-east-1:123456789012:/applications/*"}
+    }
 
 
 def test_the_deployer_touches_only_what_carries_the_name(site: Site) -> None:
     policy = deployer_policy(site)
     by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
     assert by_sid["RunJobs"]["Condition"] == {"StringEquals": {"aws:ResourceTag/orchard:application": "orchard"}}
-    assert by_sid["MakeApplications"]["Condition"] == {"StringEquals": {"aws:RequestTag/orchard:application": "orchard"}}
+    assert by_sid["MakeApplications"]["Condition"] == {
+        "StringEquals": {"aws:RequestTag/orchard:application": "orchard"}
+    }
     assert by_sid["HandOverJobRole"]["Resource"] == ["arn:aws:iam::123456789012:role/orchard-job-us-east-1"]
-    assert by_sid["HandOverJobRole"]["Condition"] == {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}
+    assert by_sid["HandOverJobRole"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}
+    }
     assert not allows(policy, "iam:CreateRole", "arn:aws:iam::123456789012:role/admin")
     assert not allows(policy, "s3:DeleteObject", "arn:aws:s3:::someone-elses/x")
 
@@ -104,7 +111,9 @@ def test_policies_that_say_the_same_are_the_same_whatever_their_form(site: Site)
     wanted = job_policy(site)
     changed = json.loads(json.dumps(wanted))
     for statement in changed["Statement"]:
-        statement["Action"] = statement["Action"][0] if len(statement["Action"]) == 1 else list(reversed(statement["Action"]))
+        statement["Action"] = (
+            statement["Action"][0] if len(statement["Action"]) == 1 else list(reversed(statement["Action"]))
+        )
     assert same_policy(wanted, changed)
     changed["Statement"][0]["Resource"] = ["*"]
     assert not same_policy(wanted, changed)
@@ -119,7 +128,9 @@ def test_the_deployer_may_look_at_every_bucket_that_is_named(site: Site) -> None
 
 
 @pytest.mark.parametrize("name", ["job-trust", "repository"])
-def test_what_eks_has_otherwise_is_not_printed_as_if_it_held_there(tree: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_eks_has_otherwise_is_not_printed_as_if_it_held_there(
+    tree: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["iam", name, "--target", "eks", "--account", "123456789012", "--region", "us-east-1"]
     assert main([*words, "--spec", str(tree / "emr-serverless.json")]) == 2
     captured = capsys.readouterr()
@@ -128,7 +139,11 @@ def test_what_eks_has_otherwise_is_not_printed_as_if_it_held_there(tree: Path, n
 
 
 @pytest.mark.parametrize("name", ["deployer", "job", "job-trust", "repository"])
-def test_the_command_prints_a_policy_without_asking_aws(tree: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["iam", name, "--account", "123456789012", "--region", "us-east-1", "--spec", str(tree / "emr-serverless.json")])
+def test_the_command_prints_a_policy_without_asking_aws(
+    tree: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(
+        ["iam", name, "--account", "123456789012", "--region", "us-east-1", "--spec", str(tree / "emr-serverless.json")]
+    )
     assert code == 0
     assert json.loads(capsys.readouterr().out)["Version"] == "2012-10-17"

@@ -143,14 +143,18 @@ def test_killed_at_any_step_of_down_the_next_one_goes_on(tree: Path, stage: Rehe
         assert not context.record.path.parent.exists()
 
 
-def test_a_submission_that_never_reached_aws_is_forgotten_after_an_hour_and_a_new_one_is_made(theatre: Theatre, tree: Path) -> None:
+def test_a_submission_that_never_reached_aws_is_forgotten_after_an_hour_and_a_new_one_is_made(
+    theatre: Theatre, tree: Path
+) -> None:
     stage = theatre.open(LONG_JOB)
     context = context_of(tree)
     up(context)
     up_and_submit(context, stage, Steps())
     first = context.record.read().runs[0]
     stage.serverless.floor.jobs.clear()
-    context.record.change(lambda known: replace(known, runs=(replace(first, run=None, submitted=first.submitted - 7200),)))
+    context.record.change(
+        lambda known: replace(known, runs=(replace(first, run=None, submitted=first.submitted - 7200),))
+    )
     again = submit(context, Wanted(photos=1))
     assert again.token != first.token
     assert again.run in stage.serverless.floor.jobs

@@ -54,13 +54,19 @@ def killed(act: Act, context: Context, at: int, *, after: bool) -> bool:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
 @pytest.mark.parametrize(("act", "least"), [(up, 2), (submit_one, 5)], ids=["up", "submit"])
-def test_killed_at_any_step_of_a_change_the_next_call_completes_it(slow: Rehearsal, tree: Path, act: Act, least: int, after: bool) -> None:
+def test_killed_at_any_step_of_a_change_the_next_call_completes_it(
+    slow: Rehearsal, tree: Path, act: Act, least: int, after: bool
+) -> None:
     context, at = context_of(tree), 1
     application = running_other(context, slow)
     while killed(act, context, at, after=after):
         made = act(context)
         assert there(slow) == {**everything(slow), "runs": [made] if act is submit_one else []}, f"killed at step {at}"
-        assert slow.serverless.applications[application].settings["maximumCapacity"] == {"cpu": "12vCPU", "memory": "48GB", "disk": "60GB"}
+        assert slow.serverless.applications[application].settings["maximumCapacity"] == {
+            "cpu": "12vCPU",
+            "memory": "48GB",
+            "disk": "60GB",
+        }
         assert context.record.read().made["application"] == application
         assert up(context).actions == []
         assert down(context, force=True, with_data=True) == []
@@ -78,7 +84,9 @@ def test_killed_at_any_step_of_tagging_the_next_call_completes_it(theatre: Theat
         again = context_of(tree, aws=context.aws)
         up(again)
         assert up(again).actions == []
-        assert tags_of(stage) == [{"orchard:application": "orchard", "project": f"step {at}"}] * 4, f"killed at step {at}"
+        assert tags_of(stage) == [{"orchard:application": "orchard", "project": f"step {at}"}] * 4, (
+            f"killed at step {at}"
+        )
         assert there(stage) == everything(stage)
         at += 1
         say_tags(tree, {"project": f"step {at}"})
@@ -112,7 +120,9 @@ def test_killed_at_any_step_of_a_change_status_tells_and_down_deletes(slow: Rehe
         (told,) = [thing for thing in facts["things"] if thing["kind"] == "application"]
         assert (told["name"], told["state"].partition(", ")[2]) == (application, "made by orchard-deploy")
         unchanged = slow.serverless.applications[application].settings["maximumCapacity"] == SMALL
-        assert [line for line in facts["to_do"] if "maximumCapacity" in line] != [] if unchanged else facts["to_do"] == []
+        assert (
+            [line for line in facts["to_do"] if "maximumCapacity" in line] != [] if unchanged else facts["to_do"] == []
+        )
         assert {run["id"] for run in facts["runs"] if run["id"]} == set(there(slow)["runs"])
         assert down(context, force=True, with_data=True) == []
         assert there(slow) == NOTHING, f"killed at step {at}"

@@ -33,7 +33,11 @@ class Terminal:
 
         def take() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whatever is switched off where the tests run
+            for number in (
+                signal.SIGINT,
+                signal.SIGTERM,
+                signal.SIGHUP,
+            ):  # whatever is switched off where the tests run
                 signal.signal(number, signal.SIG_IGN if nohup and number == signal.SIGHUP else signal.SIG_DFL)
 
         words = ["submit", "--wait", "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *flags]

@@ -21,7 +21,18 @@ from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts, status_lines
 from deploy.submit import Wanted, submit
 from deploy.watch import Watch
-from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, REGION, Theatre, context_of, everything, there, tree_tag, write_tree
+from tests.aws.conftest import (
+    LONG_JOB,
+    NOTHING,
+    QUICK,
+    REGION,
+    Theatre,
+    context_of,
+    everything,
+    there,
+    tree_tag,
+    write_tree,
+)
 
 
 def photos(context: Context) -> None:
@@ -35,7 +46,9 @@ def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: Reh
     assert there(stage) == everything(stage)
     calls = len(stage.faults.log)
     assert up(context).actions == []
-    changing = {name for _, name in stage.faults.log[calls:] if not name.startswith(("Get", "List", "Describe", "HEAD", "GET"))}
+    changing = {
+        name for _, name in stage.faults.log[calls:] if not name.startswith(("Get", "List", "Describe", "HEAD", "GET"))
+    }
     assert not changing
     assert down(context, force=False, with_data=False) == []
     assert there(stage) == NOTHING
@@ -102,7 +115,9 @@ def test_an_untagged_bucket_of_another_account_is_not_ours_by_the_record_of_this
     assert bucket == "orchard-210987654321-us-east-1"
     other.call("s3", "create_bucket", {"Bucket": bucket})
     s3.write(other, bucket, "holiday.jpg", b"x")
-    assert "bucket orchard-{account}-us-east-1: orchard-deploy did not make it" in down(context, force=False, with_data=True)
+    assert "bucket orchard-{account}-us-east-1: orchard-deploy did not make it" in down(
+        context, force=False, with_data=True
+    )
     assert s3.read(other, bucket, "holiday.jpg") == b"x"
 
 
@@ -131,7 +146,9 @@ def test_a_lost_record_leaks_nothing(theatre: Theatre, tree: Path) -> None:
     assert there(stage) == NOTHING
 
 
-def test_another_image_changes_the_application_and_a_run_under_way_is_not_pulled_from_under(theatre: Theatre, tree: Path) -> None:
+def test_another_image_changes_the_application_and_a_run_under_way_is_not_pulled_from_under(
+    theatre: Theatre, tree: Path
+) -> None:
     other = write_tree(tree.parent / "other")
     (other / "app" / "part.py").write_text("# changed\n", encoding="utf-8")
     stage = theatre.open(LONG_JOB, tags=(tree_tag(other),))
@@ -203,7 +220,9 @@ def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: Rehears
     class Taken(Aws):
         def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             if operation == "create_bucket":
-                error = AwsError("AWS, s3 create_bucket: The requested bucket name is not available (BucketAlreadyExists)")
+                error = AwsError(
+                    "AWS, s3 create_bucket: The requested bucket name is not available (BucketAlreadyExists)"
+                )
                 raise error
             return super().call(service, operation, parameters)
 

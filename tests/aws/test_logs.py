@@ -37,11 +37,20 @@ def test_every_place_that_is_documented_or_was_seen_is_known(
 ) -> None:
     (file,) = found(SERVERLESS, key)
     source = file.source
-    assert (source.worker, source.number, source.stream, source.attempt, file.index) == (worker, number, stream, attempt, index)
+    assert (source.worker, source.number, source.stream, source.attempt, file.index) == (
+        worker,
+        number,
+        stream,
+        attempt,
+        index,
+    )
 
 
 def test_event_logs_and_other_runs_are_left_out() -> None:
-    assert found(SERVERLESS, "sparklogs/eventlog_v2_00r1/events_1", "SPARK_DRIVER/other.txt", "sub/SPARK_DRIVER/stdout.gz") == []
+    assert (
+        found(SERVERLESS, "sparklogs/eventlog_v2_00r1/events_1", "SPARK_DRIVER/other.txt", "sub/SPARK_DRIVER/stdout.gz")
+        == []
+    )
 
 
 def test_driver_and_executors_on_eks() -> None:
@@ -58,8 +67,16 @@ def test_driver_and_executors_on_eks() -> None:
 
 
 def test_the_last_attempt_is_shown_unless_another_is_asked_for() -> None:
-    files = found(SERVERLESS, "attempts/1/SPARK_DRIVER/stdout.gz", "attempts/2/SPARK_DRIVER/stdout.gz", "attempts/2/SPARK_DRIVER/stderr.gz")
-    assert [str(file.source) for file in Choice().pick(files)] == ["driver stderr, attempt 2", "driver stdout, attempt 2"]
+    files = found(
+        SERVERLESS,
+        "attempts/1/SPARK_DRIVER/stdout.gz",
+        "attempts/2/SPARK_DRIVER/stdout.gz",
+        "attempts/2/SPARK_DRIVER/stderr.gz",
+    )
+    assert [str(file.source) for file in Choice().pick(files)] == [
+        "driver stderr, attempt 2",
+        "driver stdout, attempt 2",
+    ]
     assert [str(file.source) for file in Choice(attempt=1).pick(files)] == ["driver stdout"]
     assert len(Choice(every_attempt=True).pick(files)) == 3
     assert [str(file.source) for file in Choice(streams=("stderr",)).pick(files)] == ["driver stderr, attempt 2"]
@@ -92,7 +109,11 @@ class Store:
 
 
 @pytest.mark.parametrize("target", [SERVERLESS, EKS])
-@given(pieces=st.lists(st.tuples(st.binary(max_size=40).map(lambda text: text.replace(b"\r", b"\n")), st.booleans()), max_size=12))
+@given(
+    pieces=st.lists(
+        st.tuples(st.binary(max_size=40).map(lambda text: text.replace(b"\r", b"\n")), st.booleans()), max_size=12
+    )
+)
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_written_and_whenever_it_is_looked_at_each_line_is_shown_once_and_in_order(
     target: Target, pieces: list[tuple[bytes, bool]]
@@ -137,7 +158,9 @@ def test_a_growing_file_that_holds_what_an_earlier_one_held_is_shown() -> None:
 
 def test_a_new_attempt_is_followed_where_every_attempt_is() -> None:
     store, job = Store(), replace(JOB, attempts=2)
-    follower = Follower(SERVERLESS, "logs/applications/00f1/jobs/00r1", store.listing, store.objects.get, Choice(every_attempt=True))
+    follower = Follower(
+        SERVERLESS, "logs/applications/00f1/jobs/00r1", store.listing, store.objects.get, Choice(every_attempt=True)
+    )
     ship(job, serverless_prefix("logs", job), {"stdout": b"first\n"}, store.objects.__setitem__)
     assert [line for _, line in follower.new_lines()] == ["first"]
     second = replace(job, attempt=2)

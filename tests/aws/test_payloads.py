@@ -66,7 +66,9 @@ def test_every_input_holds_against_the_services_own_models(site: Site) -> None:
     check("iam", "PutRolePolicy", payloads.put_role_policy(site))
     check("iam", "UpdateAssumeRolePolicy", payloads.update_role_trust(site))
     check("emr-serverless", "CreateApplication", payloads.create_application(site, image, token="t1"))
-    check("emr-serverless", "UpdateApplication", payloads.update_application(site, image, application="00f1", token="t1"))
+    check(
+        "emr-serverless", "UpdateApplication", payloads.update_application(site, image, application="00f1", token="t1")
+    )
     check("emr-serverless", "StartJobRun", start(site))
     check("emr-containers", "StartJobRun", start_eks(site))
 
@@ -130,7 +132,11 @@ def test_one_number_stands_in_every_place_that_the_cap_needs(site: Site, executo
         assert found[f"spark.{name}"] == str(executors)
     application = payloads.create_application(site, payloads.image_uri(site, "t", DIGEST), token="t1")
     most = capacity(site.spec)
-    assert application["maximumCapacity"] == {"cpu": f"{most.cpu}vCPU", "memory": f"{most.memory}GB", "disk": f"{most.disk}GB"}
+    assert application["maximumCapacity"] == {
+        "cpu": f"{most.cpu}vCPU",
+        "memory": f"{most.memory}GB",
+        "disk": f"{most.disk}GB",
+    }
     assert application["schedulerConfiguration"]["maxConcurrentRuns"] == 1
     assert most.cpu == 4 + executors * 4
 
@@ -138,14 +144,22 @@ def test_one_number_stands_in_every_place_that_the_cap_needs(site: Site, executo
 def test_the_workers_that_the_service_reads_off_the_properties_are_those_of_the_specification(site: Site) -> None:
     spec = replace(site.spec, driver=Worker(cpu=2, memory=5, disk=30), executor=Worker(cpu=4, memory=27, disk=20))
     asked = start(Site(spec, site.account))
-    found = sizing(properties_of(asked["jobDriver"]["sparkSubmit"], asked["configurationOverrides"].get("applicationConfiguration", ())))
+    found = sizing(
+        properties_of(
+            asked["jobDriver"]["sparkSubmit"], asked["configurationOverrides"].get("applicationConfiguration", ())
+        )
+    )
     assert (found.driver, found.executor, found.executors) == (spec.driver, spec.executor, spec.executors)
     assert found.total == capacity(spec)
 
 
 def test_the_cap_is_the_same_on_eks(site: Site) -> None:
     here, there = (start(site)["jobDriver"]["sparkSubmit"], start_eks(site)["jobDriver"]["sparkSubmitJobDriver"])
-    cap = {name: value for name, value in properties(here).items() if "xecutors" in name or "instances" in name or "Allocation" in name}
+    cap = {
+        name: value
+        for name, value in properties(here).items()
+        if "xecutors" in name or "instances" in name or "Allocation" in name
+    }
     assert cap.items() <= properties(there).items()
     assert here["entryPointArguments"] == there["entryPointArguments"]
     assert properties(there)["spark.kubernetes.container.image"].endswith(f"/orchard@{DIGEST}")
@@ -153,7 +167,11 @@ def test_the_cap_is_the_same_on_eks(site: Site) -> None:
 
 
 def test_the_namespace_quota_for_eks_holds_the_cap_and_one_pod_to_submit(site: Site) -> None:
-    assert payloads.resource_quota(site)["spec"]["hard"] == {"pods": "4", "requests.cpu": "13", "requests.memory": "50Gi"}
+    assert payloads.resource_quota(site)["spec"]["hard"] == {
+        "pods": "4",
+        "requests.cpu": "13",
+        "requests.memory": "50Gi",
+    }
 
 
 def test_the_image_is_named_by_its_digest_and_by_its_tag_only_while_nobody_has_pushed_it(site: Site) -> None:
@@ -197,7 +215,9 @@ def test_the_python_of_the_image_is_named_for_driver_and_executors(site: Site) -
         ({"spark.kubernetes.driver.container.image": "mine:latest"}, "take the source tree's image, by its digest"),
     ],
 )
-def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(site: Site, properties: dict[str, str], message: str) -> None:
+def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(
+    site: Site, properties: dict[str, str], message: str
+) -> None:
     with pytest.raises(SpecError, match=message):
         start(Site(replace(site.spec, spark_properties=properties), site.account))
 
@@ -207,7 +227,9 @@ def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(site: Site
 def test_a_master_among_the_arguments_of_the_job_is_refused(
     site: Site, begin: Callable[[Site], dict[str, Any]], arguments: tuple[str, ...]
 ) -> None:
-    with pytest.raises(SpecError, match=r"arguments of the job: --master .*: the service sets it: remove it from `arguments`"):
+    with pytest.raises(
+        SpecError, match=r"arguments of the job: --master .*: the service sets it: remove it from `arguments`"
+    ):
         begin(Site(replace(site.spec, arguments=arguments), site.account))
     with pytest.raises(SpecError, match="the service sets it"):
         payloads.job_arguments(site, arguments)
@@ -236,9 +258,17 @@ def test_the_files_for_the_aws_command_line_hold_what_orchard_would_send(site: S
 
 @pytest.mark.parametrize("name", ["serverless", "eks"])
 @pytest.mark.parametrize("application", ["00f1", None])
-def test_the_files_for_the_aws_command_line_are_inputs_that_it_takes(site: Site, name: str, application: str | None) -> None:
+def test_the_files_for_the_aws_command_line_are_inputs_that_it_takes(
+    site: Site, name: str, application: str | None
+) -> None:
     files = payloads.cli_inputs(site, TARGETS[name], tag="emr-7.13.0-x", digest=DIGEST, application=application)
-    commands = {"ecr": "ecr", "iam": "iam", "s3api": "s3", "emr-serverless": "emr-serverless", "emr-containers": "emr-containers"}
+    commands = {
+        "ecr": "ecr",
+        "iam": "iam",
+        "s3api": "s3",
+        "emr-serverless": "emr-serverless",
+        "emr-containers": "emr-containers",
+    }
     for file, payload in json.loads(json.dumps(files)).items():
         command = next((command for command in commands if file.startswith(f"{command}-")), None)
         if command is None:
@@ -247,8 +277,12 @@ def test_the_files_for_the_aws_command_line_are_inputs_that_it_takes(site: Site,
         service, call = commands[command], file.removeprefix(f"{command}-")
         operations = MODELS.get_service_model(service)
         operation = next(each for each in operations.operation_names if botocore.xform_name(each, "-") == call)
-        tokens = dict.fromkeys(operations.operation_model(operation).idempotent_members, "t")  # the command line makes them
-        later = {"applicationId": "00f1"} if application is None and call in ("update-application", "start-job-run") else {}
+        tokens = dict.fromkeys(
+            operations.operation_model(operation).idempotent_members, "t"
+        )  # the command line makes them
+        later = (
+            {"applicationId": "00f1"} if application is None and call in ("update-application", "start-job-run") else {}
+        )
         check(service, operation, {**payload, **tokens, **(later if service == "emr-serverless" else {})})
 
 

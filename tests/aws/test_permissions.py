@@ -61,7 +61,9 @@ def test_the_deployers_policy_allows_every_call_and_hardly_more(theatre: Theatre
     Watch(here, first, patience=0).cancel()
     Watch(there_, second, patience=0).cancel()
     shrunk = stage.serverless.applications[first.place]
-    stage.serverless.applications[first.place] = replace(shrunk, settings={**shrunk.settings, "releaseLabel": "emr-7.1.0"})
+    stage.serverless.applications[first.place] = replace(
+        shrunk, settings={**shrunk.settings, "releaseLabel": "emr-7.1.0"}
+    )
     update_trust(stage)
     loosen_repository(stage)
     up(context_of(tree, aws=aws, tags={"project": "pears"}))
@@ -69,7 +71,13 @@ def test_the_deployers_policy_allows_every_call_and_hardly_more(theatre: Theatre
     down(here, force=True, with_data=True)
     allowed = {action for statement in deployer_policy(here.site)["Statement"] for action in statement["Action"]}
     assert aws.needed <= allowed
-    pushing = {"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "GetDownloadUrlForLayer", "InitiateLayerUpload"}
+    pushing = {
+        "BatchCheckLayerAvailability",
+        "BatchGetImage",
+        "CompleteLayerUpload",
+        "GetDownloadUrlForLayer",
+        "InitiateLayerUpload",
+    }
     # Done by the engine's push, or checked by AWS beside another call: tags of runs, the first start, roles handed over.
     by_others = {
         *(f"ecr:{name}" for name in {*pushing, "PutImage", "UploadLayerPart"}),

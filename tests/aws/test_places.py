@@ -53,12 +53,15 @@ def test_what_is_missing_denied_or_far_away_is_said_with_the_key_and_what_to_do(
     assert lines(site, HERE) == []
     assert lines(site, Reach(access=Access.GRANTED)) == []  # S3 did not say where
     (line,) = lines(site, Reach(access=Access.MISSING))
-    assert line.startswith("input, logs: bucket fruits: there is none, and `orchard-deploy up` makes only the one under `bucket`")
+    assert line.startswith(
+        "input, logs: bucket fruits: there is none, and `orchard-deploy up` makes only the one under `bucket`"
+    )
     (line,) = lines(site, Reach(access=Access.DENIED))
     assert "or you may not look at it (see `orchard-deploy iam deployer`)" in line
     (line,) = lines(site, Reach(access=Access.GRANTED, region="eu-west-1"))
     assert (
-        "it is in eu-west-1, and EMR Serverless in us-east-1 reaches none outside of us-east-1: name one there, or run in eu-west-1" in line
+        "it is in eu-west-1, and EMR Serverless in us-east-1 reaches none outside of us-east-1: name one there, or run in eu-west-1"
+        in line
     )
 
 
@@ -71,7 +74,9 @@ def test_a_bucket_of_the_specification_in_another_region_is_in_the_way_on_server
 
 
 @pytest.mark.parametrize("key", ["input", "output", "logs"])
-def test_nothing_is_made_while_a_bucket_is_missing(tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], key: str) -> None:
+def test_nothing_is_made_while_a_bucket_is_missing(
+    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
     edit(tree, **{key: "s3://fruits/x"})
     for words in (["up"], ["up", "--dry-run"], ["submit", "--up"], ["submit", "--up", "--dry-run"]):
         assert call(tree, *words) == 1

@@ -23,7 +23,10 @@ OURS = {"orchard:application": "orchard", "project": "orchard"}
 def complete(site: Site, **changes: Any) -> Observed:
     """Everything as `up` leaves it, as AWS tells of it."""
     image = payloads.image_uri(site, "t", DIGEST)
-    settings = {**payloads.application_settings(site, image), "maximumCapacity": {"cpu": "12 vCPU", "memory": "48 GB", "disk": "60 GB"}}
+    settings = {
+        **payloads.application_settings(site, image),
+        "maximumCapacity": {"cpu": "12 vCPU", "memory": "48 GB", "disk": "60 GB"},
+    }
     seen = Observed(
         repository=Repository(tags=OURS, immutable=True, scans=True, policy=repository_policy(site)),
         digest=DIGEST,
@@ -75,7 +78,11 @@ def test_eks_needs_a_repository_without_a_service_in_its_policy_and_the_bucket(s
     ("settings", "changed"),
     [
         (
-            {"imageConfiguration": {"imageUri": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@sha256:{'b' * 64}"}},
+            {
+                "imageConfiguration": {
+                    "imageUri": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@sha256:{'b' * 64}"
+                }
+            },
             "imageConfiguration",
         ),
         ({"maximumCapacity": {"cpu": "400 vCPU", "memory": "48 GB", "disk": "60 GB"}}, "maximumCapacity"),
@@ -109,7 +116,10 @@ def test_what_was_interrupted_is_finished(site: Site) -> None:
     assert seen.role is not None
     assert names(up(site, replace(seen, role=replace(seen.role, policy=None)))) == ["put_role_policy"]
     fresh = Bucket(tags={}, blocked=False, empty=True)
-    assert names(up(site, replace(seen, bucket=fresh), recorded(site))) == ["put_bucket_tagging", "put_public_access_block"]
+    assert names(up(site, replace(seen, bucket=fresh), recorded(site))) == [
+        "put_bucket_tagging",
+        "put_public_access_block",
+    ]
 
 
 def test_a_bucket_that_someone_else_made_is_used_as_it_is_and_never_deleted(site: Site) -> None:
@@ -124,11 +134,15 @@ def test_a_bucket_that_the_record_names_otherwise_is_not_ours_and_the_old_one_is
     foreign, other = complete(site, bucket=Bucket(tags={}, blocked=False, empty=True)), {"bucket": "orchard-elsewhere"}
     assert "delete_bucket" not in names(plan_down(site, foreign, recorded=other, with_data=True))
     left = list(left_behind(site, foreign, recorded=other, with_data=True))
-    assert left[0].startswith("bucket orchard-elsewhere: made before the specification named orchard-{account}-us-east-1: put that name")
+    assert left[0].startswith(
+        "bucket orchard-elsewhere: made before the specification named orchard-{account}-us-east-1: put that name"
+    )
 
 
 @pytest.mark.parametrize("project", [{}, {"project": "pears"}])
-def test_what_is_ours_gets_the_tags_of_the_specification_and_keeps_those_of_others(site: Site, project: dict[str, str]) -> None:
+def test_what_is_ours_gets_the_tags_of_the_specification_and_keeps_those_of_others(
+    site: Site, project: dict[str, str]
+) -> None:
     seen, tags = complete(site), {"orchard:application": "orchard", "team": "x", **project}
     seen = replace(
         application(seen, tags=tags),
@@ -158,16 +172,22 @@ def test_tags_that_were_taken_out_of_the_specification_stay(site: Site) -> None:
 
 @pytest.mark.parametrize("kind", ["repository", "bucket", "role"])
 def test_a_changed_name_is_refused_before_anything_is_made_under_the_new_one(site: Site, kind: str) -> None:
-    with pytest.raises(RefusedError, match=f"{kind} orchard-old: made before the specification named .*put that name back and call"):
+    with pytest.raises(
+        RefusedError, match=f"{kind} orchard-old: made before the specification named .*put that name back and call"
+    ):
         up(site, Observed(), {kind: "orchard-old"})
 
 
 def test_foreign_roles_and_applications_of_the_same_name_are_refused_with_a_way_out(site: Site) -> None:
     seen = complete(site)
     assert seen.role is not None
-    with pytest.raises(RefusedError, match=r"role orchard-job-us-east-1: orchard-deploy did not make it.*choose another `name`"):
+    with pytest.raises(
+        RefusedError, match=r"role orchard-job-us-east-1: orchard-deploy did not make it.*choose another `name`"
+    ):
         up(site, replace(seen, role=replace(seen.role, tags={})))
-    with pytest.raises(RefusedError, match=r"application 00f1 is called orchard too, and orchard-deploy did not make it"):
+    with pytest.raises(
+        RefusedError, match=r"application 00f1 is called orchard too, and orchard-deploy did not make it"
+    ):
         up(site, application(seen, tags={}))
 
 
@@ -176,7 +196,9 @@ def test_two_applications_of_ours_are_named_and_both_deleted(site: Site) -> None
     twice = replace(seen, applications=(*seen.applications, replace(seen.applications[0], id="00f2", state="CREATED")))
     with pytest.raises(RefusedError, match="applications 00f1, 00f2 are all called orchard"):
         up(site, twice)
-    deleted = [action.parameters["applicationId"] for action in plan_down(site, twice, recorded={}, with_data=False)[:3]]
+    deleted = [
+        action.parameters["applicationId"] for action in plan_down(site, twice, recorded={}, with_data=False)[:3]
+    ]
     assert deleted == ["00f1", "00f1", "00f2"]
 
 
@@ -193,7 +215,12 @@ def test_a_repository_of_ours_is_set_right_in_every_respect(site: Site) -> None:
 
 
 def test_statements_that_others_added_to_the_policy_are_kept(site: Site) -> None:
-    other = {"Sid": "CI", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:role/ci"}, "Action": "ecr:BatchGetImage"}
+    other = {
+        "Sid": "CI",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:role/ci"},
+        "Action": "ecr:BatchGetImage",
+    }
     own = repository_policy(site)["Statement"]
     assert up(site, repository(site, policy={"Version": "2012-10-17", "Statement": [other, *own]})) == []
     (action,) = up(site, repository(site, policy={"Version": "2012-10-17", "Statement": [other]}))
@@ -210,7 +237,8 @@ def test_a_repository_of_someone_else_is_used_as_it_is_if_it_will_do(site: Site)
     with pytest.raises(RefusedError, match="tags can be overwritten"):
         up(site, repository(site, tags={}, immutable=False))
     with pytest.raises(
-        RefusedError, match=r"EMR Serverless may not read its images: add the statement that `orchard-deploy iam repository`"
+        RefusedError,
+        match=r"EMR Serverless may not read its images: add the statement that `orchard-deploy iam repository`",
     ):
         up(site, repository(site, tags={}, policy=None))
 
@@ -218,7 +246,13 @@ def test_a_repository_of_someone_else_is_used_as_it_is_if_it_will_do(site: Site)
 def test_down_keeps_data_unless_told(site: Site) -> None:
     seen = complete(site)
     kept = plan_down(site, seen, recorded={}, with_data=False)
-    assert names(kept) == ["stop_application", "delete_application", "delete_role_policy", "delete_role", "delete_repository"]
+    assert names(kept) == [
+        "stop_application",
+        "delete_application",
+        "delete_role_policy",
+        "delete_role",
+        "delete_repository",
+    ]
     assert list(left_behind(site, seen, recorded={}, with_data=False)) == [
         "bucket orchard-{account}-us-east-1: holds data: delete it with --with-data"
     ]
@@ -232,4 +266,6 @@ def test_down_says_what_it_did_not_make(site: Site) -> None:
     assert seen.repository is not None
     foreign = replace(seen, repository=replace(seen.repository, tags={}))
     assert "delete_repository" not in names(plan_down(site, foreign, recorded={}, with_data=True))
-    assert list(left_behind(site, foreign, recorded={}, with_data=True)) == ["ECR repository orchard: orchard-deploy did not make it"]
+    assert list(left_behind(site, foreign, recorded={}, with_data=True)) == [
+        "ECR repository orchard: orchard-deploy did not make it"
+    ]

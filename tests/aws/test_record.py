@@ -20,7 +20,9 @@ RUN = Submission(token="t1", request="r", target="serverless", place="00f1", tag
 
 def test_runs_that_were_found_without_a_token_are_kept_apart() -> None:
     entry = Submission(token="", request="", target="eks", place="p", tag="", digest="", submitted=1.0, run="a")
-    record = Record().with_run(entry).with_run(replace(entry, run="b")).with_run(replace(entry, run="a", state="FAILED"))
+    record = (
+        Record().with_run(entry).with_run(replace(entry, run="b")).with_run(replace(entry, run="a", state="FAILED"))
+    )
     assert [(known.run, known.state) for known in record.runs] == [("a", "FAILED"), ("b", None)]
 
 
@@ -63,14 +65,18 @@ def test_two_commands_do_not_act_at_once(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 99}', '{"schema_version": 1, "made": {}, "runs": [{"x": 1}]}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"schema_version": 99}', '{"schema_version": 1, "made": {}, "runs": [{"x": 1}]}']
+)
 def test_a_file_that_is_no_record_is_named_and_nothing_is_guessed(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content)
     with pytest.raises(SpecError, match=r"r\.json: not a record of this version.*move it away"):
         RecordFile(tmp_path / "r.json").read()
 
 
-def test_the_record_lies_beside_the_specification_by_name_region_and_a_hash_of_the_account(site: Site, tree: Path) -> None:
+def test_the_record_lies_beside_the_specification_by_name_region_and_a_hash_of_the_account(
+    site: Site, tree: Path
+) -> None:
     file = record_file(Site(replace(site.spec, name="my/fruit_1"), site.account), tree / "emr-serverless.json")
     assert file.path == tree / ".orchard" / "my-fruit-1-us-east-1-2a33349e.json"
 

@@ -43,7 +43,10 @@ def members(shape: Shape, where: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("service", INPUTS)
 def test_what_is_known_is_what_the_model_has_and_what_there_are_answers_for(stage: Rehearsal, service: str) -> None:
-    answering: dict[str, Serverless | Containers] = {"emr-serverless": stage.serverless, "emr-containers": stage.containers}
+    answering: dict[str, Serverless | Containers] = {
+        "emr-serverless": stage.serverless,
+        "emr-containers": stage.containers,
+    }
     assert INPUTS[service].keys() == answering[service].calls().keys()
     for operation, known in known_inputs(service).items():
         shape = Protocol(service).model.operation_model(operation).input_shape
@@ -72,8 +75,12 @@ def inputs(site: Site) -> dict[tuple[str, str], dict[str, Any]]:
         ("emr-serverless", "CreateApplication"): payloads.create_application(site, "i", token="t"),
         ("emr-serverless", "UpdateApplication"): payloads.update_application(site, "i", application="a", token="t"),
         ("emr-serverless", "TagResource"): payloads.tag_application(site, "a"),
-        ("emr-serverless", "StartJobRun"): with_blank(payloads.start_job_run(site, application="a", token=TOKEN, tag="x")),
-        ("emr-containers", "StartJobRun"): with_blank(payloads.start_eks_job_run(site, cluster="c", token=TOKEN, tag="x", image="i")),
+        ("emr-serverless", "StartJobRun"): with_blank(
+            payloads.start_job_run(site, application="a", token=TOKEN, tag="x")
+        ),
+        ("emr-containers", "StartJobRun"): with_blank(
+            payloads.start_eks_job_run(site, cluster="c", token=TOKEN, tag="x", image="i")
+        ),
     }
 
 
@@ -105,7 +112,9 @@ class Clients:
         context = context_of(theatre.tree)
         up(context)
         up(context)
-        moto_client("iam", stage.moto, REGION).create_role(RoleName="eks", AssumeRolePolicyDocument=str(job_trust(site)).replace("'", '"'))
+        moto_client("iam", stage.moto, REGION).create_role(
+            RoleName="eks", AssumeRolePolicyDocument=str(job_trust(site)).replace("'", '"')
+        )
         once = Config(retries={"total_max_attempts": 1})
         self.serverless, self.eks = (boto3.client(name, config=once) for name in ("emr-serverless", "emr-containers"))
         (self.application,) = [found.id for found in stage.serverless.applications.values()]
@@ -115,7 +124,9 @@ class Clients:
         if service == "emr-serverless":
             request = payloads.start_job_run(self.site, application=self.application, token=TOKEN, tag=self.tag)
             made = self.serverless.start_job_run(**{**with_blank(request), **changes})
-            found: dict[str, Any] = self.serverless.get_job_run(applicationId=self.application, jobRunId=made["jobRunId"])["jobRun"]
+            found: dict[str, Any] = self.serverless.get_job_run(
+                applicationId=self.application, jobRunId=made["jobRunId"]
+            )["jobRun"]
             return found
         image = payloads.image_uri(self.site, self.tag, None)
         request = payloads.start_eks_job_run(self.site, cluster=CLUSTER, token=TOKEN, tag=self.tag, image=image)
@@ -158,7 +169,9 @@ def clients(theatre: Theatre, site: Site, stage: Rehearsal) -> Clients:
         ),
     ],
 )  # fmt: skip
-def test_over_http_the_error_names_what_is_not_known(clients: Clients, service: str, changes: dict[str, Any], named: str) -> None:
+def test_over_http_the_error_names_what_is_not_known(
+    clients: Clients, service: str, changes: dict[str, Any], named: str
+) -> None:
     with pytest.raises(ClientError) as caught:
         clients.start(service, **changes)
     error = caught.value.response["Error"]
@@ -197,7 +210,9 @@ def test_all_that_is_known_of_an_application_is_given_back(clients: Clients, sit
 
 
 def test_a_change_that_is_sent_twice_is_made_once(clients: Clients, site: Site, stage: Rehearsal) -> None:
-    image = clients.serverless.get_application(applicationId=clients.application)["application"]["imageConfiguration"]["imageUri"]
+    image = clients.serverless.get_application(applicationId=clients.application)["application"]["imageConfiguration"][
+        "imageUri"
+    ]
     change = payloads.update_application(site, image, application=clients.application, token=TOKEN)
     first, second = (clients.serverless.update_application(**change)["application"]["updatedAt"] for _ in range(2))
     assert first == second

@@ -104,7 +104,9 @@ def test_a_run_that_is_cancelled_or_out_of_time_is_cancelling_before_it_is_cance
     assert until(found, 20).stage is Stage.CANCELLED
 
 
-@given(stages=st.sampled_from(list(Stage)), now=st.floats(0, 1e6), code=st.none() | st.integers(0, 255), free=st.booleans())
+@given(
+    stages=st.sampled_from(list(Stage)), now=st.floats(0, 1e6), code=st.none() | st.integers(0, 255), free=st.booleans()
+)
 def test_what_is_over_stays_as_it_is_and_what_is_not_takes_one_step_at_most(
     stages: Stage, now: float, code: int | None, free: bool
 ) -> None:
@@ -119,11 +121,16 @@ def test_without_a_word_about_it_a_run_starts_with_three_executors_and_maxexecut
     """The measured behaviour of Spark; `test_cap` has the same with a real one."""
     assert sizing({}).executors == 3
     assert sizing({"spark.dynamicAllocation.maxExecutors": "2"}).executors == 3
-    assert sizing({"spark.dynamicAllocation.maxExecutors": "2", "spark.dynamicAllocation.initialExecutors": "1"}).executors == 3
+    assert (
+        sizing({"spark.dynamicAllocation.maxExecutors": "2", "spark.dynamicAllocation.initialExecutors": "1"}).executors
+        == 3
+    )
     assert sizing({"spark.dynamicAllocation.enabled": "false", "spark.executor.instances": "2"}).executors == 2
 
 
-@pytest.mark.parametrize("properties", [{"spark.driver.memory": "60g", "spark.driver.cores": "8"}, {"spark.executor.cores": "3"}])
+@pytest.mark.parametrize(
+    "properties", [{"spark.driver.memory": "60g", "spark.driver.cores": "8"}, {"spark.executor.cores": "3"}]
+)
 def test_a_worker_that_there_is_not_is_refused(properties: dict[str, str]) -> None:
     with pytest.raises(RefusalError, match="no supported worker configuration"):
         sizing(properties)

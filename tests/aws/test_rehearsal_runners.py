@@ -15,7 +15,9 @@ from deploy.rehearsal.orders import Order, Running, Starved
 from deploy.rehearsal.runners import ContainerRunner
 from deploy.rehearsal.timings import Timings
 
-ORDER = Order(job="00r1", attempt=1, image="orchard@sha256:1", entry_point="main.py", arguments=(), properties={}, slots=2)
+ORDER = Order(
+    job="00r1", attempt=1, image="orchard@sha256:1", entry_point="main.py", arguments=(), properties={}, slots=2
+)
 
 
 class SlowClient:

@@ -29,7 +29,9 @@ class Account:
     def __init__(self, theatre: Theatre, site: Site, stage: Rehearsal) -> None:
         self.tag, self.stage = tree_tag(theatre.tree), stage
         services = ("ecr", "iam", "s3", "emr-serverless")
-        self.ecr, self.iam, self.s3, self.emr = (boto3.client(name, config=Config(retries={"total_max_attempts": 1})) for name in services)
+        self.ecr, self.iam, self.s3, self.emr = (
+            boto3.client(name, config=Config(retries={"total_max_attempts": 1})) for name in services
+        )
         self.ecr.create_repository(repositoryName="orchard", imageTagMutability="IMMUTABLE")
         self.ecr.set_repository_policy(repositoryName="orchard", policyText=json.dumps(repository_policy(site)))
         self.iam.create_role(RoleName="job", AssumeRolePolicyDocument=json.dumps(job_trust(site)))
@@ -37,7 +39,11 @@ class Account:
 
     def application(self, **settings: Any) -> str:
         made = self.emr.create_application(
-            name="orchard", type="SPARK", releaseLabel="emr-7.13.0", imageConfiguration={"imageUri": f"{IMAGE}:{self.tag}"}, **settings
+            name="orchard",
+            type="SPARK",
+            releaseLabel="emr-7.13.0",
+            imageConfiguration={"imageUri": f"{IMAGE}:{self.tag}"},
+            **settings,
         )
         self.until(lambda: self.state(made["applicationId"]) == "CREATED")
         return str(made["applicationId"])
@@ -105,10 +111,17 @@ def test_an_application_is_tagged_by_its_arn_and_keeps_its_other_tags(account: A
     application = account.application(tags={"a": "1", "b": "2"})
     arn = account.emr.get_application(applicationId=application)["application"]["arn"]
     account.emr.tag_resource(resourceArn=arn, tags={"b": "3", "c": "4"})
-    assert account.emr.get_application(applicationId=application)["application"]["tags"] == {"a": "1", "b": "3", "c": "4"}
+    assert account.emr.get_application(applicationId=application)["application"]["tags"] == {
+        "a": "1",
+        "b": "3",
+        "c": "4",
+    }
     elsewhere = arn.replace("us-east-1", "eu-west-3")
     refused(lambda: account.emr.tag_resource(resourceArn=elsewhere, tags={"b": "5"}), "ResourceNotFoundException")
-    refused(lambda: account.emr.tag_resource(resourceArn=f"{arn}/jobruns/00r1", tags={"b": "5"}), "ResourceNotFoundException")
+    refused(
+        lambda: account.emr.tag_resource(resourceArn=f"{arn}/jobruns/00r1", tags={"b": "5"}),
+        "ResourceNotFoundException",
+    )
 
 
 def test_an_application_starts_by_itself_for_a_run_and_stops_by_itself(account: Account) -> None:
@@ -128,7 +141,9 @@ def test_the_same_token_starts_one_run_and_another_input_with_it_is_refused(acco
 
 
 def test_one_run_at_a_time_the_next_one_is_queued(theatre: Theatre, site: Site) -> None:
-    account = Account(theatre, site, theatre.open("import time; time.sleep(60)", timings=replace(QUICK, cancelling=1.0)))
+    account = Account(
+        theatre, site, theatre.open("import time; time.sleep(60)", timings=replace(QUICK, cancelling=1.0))
+    )
     application = account.application(schedulerConfiguration={"maxConcurrentRuns": 1, "queueTimeoutMinutes": 60})
     first, second = account.start(application), account.start(application)
     account.until(lambda: account.run(application, first)["state"] == "RUNNING")
@@ -155,7 +170,8 @@ def test_more_workers_than_the_application_may_have_are_asked_for_for_ever(theat
 def test_what_cannot_run_is_refused_at_the_call(account: Account, site: Site) -> None:
     application = account.application()
     message = refused(
-        lambda: account.start(application, "--conf spark.driver.memory=60g --conf spark.driver.cores=8"), "ValidationException"
+        lambda: account.start(application, "--conf spark.driver.memory=60g --conf spark.driver.cores=8"),
+        "ValidationException",
     )
     assert "no supported worker configuration" in message
     refused(lambda: account.start(application, executionTimeoutMinutes=1), "ValidationException")
@@ -174,15 +190,21 @@ def test_an_image_that_the_service_may_not_read_or_that_is_not_there_is_refused(
     assert "must be in ECR in us-east-1" in refused(lambda: create(**settings, **elsewhere), "ValidationException")
     account.ecr.delete_repository_policy(repositoryName="orchard")
     readable = {"imageConfiguration": {"imageUri": f"{IMAGE}:{account.tag}"}}
-    assert "is not authorized to perform: ecr:BatchGetImage" in refused(lambda: create(**settings, **readable), "ValidationException")
+    assert "is not authorized to perform: ecr:BatchGetImage" in refused(
+        lambda: create(**settings, **readable), "ValidationException"
+    )
 
 
-def test_up_to_7_13_a_started_application_keeps_the_image_that_its_tag_meant_then(account: Account, theatre: Theatre) -> None:
+def test_up_to_7_13_a_started_application_keeps_the_image_that_its_tag_meant_then(
+    account: Account, theatre: Theatre
+) -> None:
     application = account.application()
     first = account.start(application)
     account.until(lambda: account.run(application, first)["state"] == "SUCCESS")
     before = account.run(application, first)["imageConfiguration"]["resolvedImageDigest"]
-    account.stage.serverless.digests[application] = "sha256:" + "f" * 64  # as if the tag had meant another image at the start
+    account.stage.serverless.digests[application] = (
+        "sha256:" + "f" * 64
+    )  # as if the tag had meant another image at the start
     second = account.start(application)
     assert account.run(application, second)["imageConfiguration"]["resolvedImageDigest"] != before
 
@@ -208,7 +230,8 @@ def test_what_orchard_does_not_use_is_refused_loudly(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [("throttle", "ThrottlingException"), ("5xx", "InternalServerException"), ("denied", "AccessDeniedException")]
+    ("kind", "code"),
+    [("throttle", "ThrottlingException"), ("5xx", "InternalServerException"), ("denied", "AccessDeniedException")],
 )
 def test_faults_come_on_demand_and_as_often_as_asked(account: Account, kind: str, code: str) -> None:
     account.stage.faults.plan("emr-serverless", "ListApplications", kind, 1)
@@ -239,7 +262,9 @@ def test_with_attempts_each_has_its_own_folder_of_logs(theatre: Theatre, site: S
     run = account.start(application, retryPolicy={"maxAttempts": 2})
     account.until(lambda: account.run(application, run)["state"] == "FAILED")
     prefix = f"runs/applications/{application}/jobs/{run}/attempts"
-    assert {key for key in account.stored() if key.endswith("stdout.gz")} == {f"{prefix}/{n}/SPARK_DRIVER/stdout.gz" for n in (1, 2)}
+    assert {key for key in account.stored() if key.endswith("stdout.gz")} == {
+        f"{prefix}/{n}/SPARK_DRIVER/stdout.gz" for n in (1, 2)
+    }
 
 
 def test_a_full_log_is_moved_away(theatre: Theatre, site: Site) -> None:
@@ -249,7 +274,9 @@ def test_a_full_log_is_moved_away(theatre: Theatre, site: Site) -> None:
     account.until(lambda: account.run(application, run)["state"] == "SUCCESS")
     prefix = f"runs/applications/{application}/jobs/{run}/SPARK_DRIVER"
     sizes = {
-        key.removeprefix(f"{prefix}/"): len(gzip.decompress(account.s3.get_object(Bucket="logs", Key=key)["Body"].read()))
+        key.removeprefix(f"{prefix}/"): len(
+            gzip.decompress(account.s3.get_object(Bucket="logs", Key=key)["Body"].read())
+        )
         for key in account.stored()
         if "stdout" in key
     }

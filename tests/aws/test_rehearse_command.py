@@ -23,7 +23,16 @@ def rehearse(tree: Path, *words: str, timeout: float = 240) -> subprocess.Comple
     places = ["--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
     before, _, behind = " ".join(words).partition(" -- ")
     inner = [*ORCHARD, *behind.split(), *places] if behind else []
-    command = [*ORCHARD, "rehearse", "--without-docker", "--speed", "100", *places, *before.split(), *(["--", *inner] if inner else [])]
+    command = [
+        *ORCHARD,
+        "rehearse",
+        "--without-docker",
+        "--speed",
+        "100",
+        *places,
+        *before.split(),
+        *(["--", *inner] if inner else []),
+    ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -50,13 +59,22 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
     places = ["--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [*ORCHARD, "rehearse", "--without-docker", *places], env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*ORCHARD, "rehearse", "--without-docker", *places],
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "unset AWS_PROFILE AWS_DEFAULT_PROFILE\n"
     exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(9))
     status = subprocess.run(
-        [*ORCHARD, "status", *places], env={**environ, **exported}, capture_output=True, text=True, timeout=60, check=False
+        [*ORCHARD, "status", *places],
+        env={**environ, **exported},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert "repository  orchard: there is none" in status.stdout
     process.send_signal(signal.SIGINT)
@@ -68,7 +86,16 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
 def test_a_rehearsal_neither_sees_nor_touches_the_record_of_a_real_account(tree: Path, site: Site) -> None:
     """Not even that of an account with the rehearsal's own number."""
     file = record_file(site, tree / "emr-serverless.json", {})
-    run = Submission(token="t", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0, run="00rreal")
+    run = Submission(
+        token="t",
+        request="r",
+        target="serverless",
+        place="00f1",
+        tag="x",
+        digest="sha256:1",
+        submitted=1.0,
+        run="00rreal",
+    )
     file.change(lambda known: known.with_made("bucket", "photos").with_run(run))
     before = {path: path.read_bytes() for path in file.path.parent.iterdir()}
     done = rehearse(tree, "--port 0 -- status")
@@ -87,7 +114,9 @@ def test_a_rehearsal_neither_sees_nor_touches_the_record_of_a_real_account(tree:
         (["--photos", "/none"], "--photos /none: no such folder"),
     ],
 )
-def test_what_cannot_be_rehearsed_is_one_line(tree: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+def test_what_cannot_be_rehearsed_is_one_line(
+    tree: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     code, err = said_by(tree, capsys, "rehearse", "--without-docker", *words)
     assert code == 2
     assert message in err

@@ -35,7 +35,9 @@ from deploy.watch import Watch
 from tests.aws.conftest import LONG_JOB, REGION, Theatre, context_of
 
 OTHER = "sha256:" + "f" * 64
-RUN = Submission(token="t", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0, run="00r1")
+RUN = Submission(
+    token="t", request="r", target="serverless", place="00f1", tag="x", digest="sha256:1", submitted=1.0, run="00r1"
+)
 
 
 def submitted(tree: Path, target: str = "serverless", **options: Any) -> tuple[Context, Submission]:
@@ -61,7 +63,9 @@ def tamper(stage: Rehearsal, submission: Submission, target: str = "serverless")
 
 def cost(context: Context, submission: Submission) -> None:
     with contextlib.suppress(RefusedError):  # nothing is billed yet
-        bill_facts(context, submission, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False)
+        bill_facts(
+            context, submission, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False
+        )
 
 
 # What each command does with a run; a bill there is on EMR Serverless alone.
@@ -86,7 +90,9 @@ def test_the_first_to_ask_writes_down_what_ran(tree: Path, stage: Rehearsal, nam
 
 
 @pytest.mark.parametrize("name", [name for name in ASKS if name != "cost"])
-def test_on_eks_the_run_names_its_image_by_digest_and_that_is_written_down(tree: Path, stage: Rehearsal, name: str) -> None:
+def test_on_eks_the_run_names_its_image_by_digest_and_that_is_written_down(
+    tree: Path, stage: Rehearsal, name: str
+) -> None:
     context, submission = submitted(tree, "eks")
     (job,) = stage.containers.floor.jobs.values()
     assert job.digest == submission.digest

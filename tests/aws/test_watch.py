@@ -50,7 +50,9 @@ class Watched:
     def states(self) -> list[str]:
         return [line.split()[2] for line in self.said if line.startswith(f"run {self.submission.run}: ")]
 
-    def stay(self, seconds: float = 30, *, detach: bool = False, ask: Callable[[str], bool | None] = lambda question: None) -> Submission:
+    def stay(
+        self, seconds: float = 30, *, detach: bool = False, ask: Callable[[str], bool | None] = lambda question: None
+    ) -> Submission:
         return watch(self.watch, seconds=seconds, detach=detach, ask=ask)
 
     def final(self, stage: Rehearsal) -> str:
@@ -77,7 +79,9 @@ def test_the_runs_lines_are_shown_without_the_account(theatre: Theatre, tree: Pa
 
 
 def test_sparks_own_log_is_shown_on_request_and_its_end_where_the_run_fails(theatre: Theatre, tree: Path) -> None:
-    theatre.open("import sys; [print('INFO', n, file=sys.stderr) for n in range(30)]; sys.exit(int(sys.argv[-1] == '5'))")
+    theatre.open(
+        "import sys; [print('INFO', n, file=sys.stderr) for n in range(30)]; sys.exit(int(sys.argv[-1] == '5'))"
+    )
     quiet, loud = Watched(tree), Watched(tree, extra=("--partitions", "7"))
     loud.watch.verbose = True
     quiet.stay()
@@ -147,7 +151,9 @@ def test_the_patience_is_beyond_whatever_the_service_ends_and_as_asked_where_it_
     assert patience(spec, SERVERLESS, 2.5) == patience(spec, EKS, 2.5) == 150
 
 
-def test_a_run_that_cannot_be_cancelled_is_not_forgotten(theatre: Theatre, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_cancelled_is_not_forgotten(
+    theatre: Theatre, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     stage = theatre.open(LONG_JOB)
     watched = Watched(tree)
@@ -166,7 +172,9 @@ def test_a_detached_run_outlives_the_time(theatre: Theatre, tree: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "ends"), [(True, True), (False, False), (None, True)])
-def test_ctrl_c_asks_and_where_nobody_can_answer_the_run_is_ended(theatre: Theatre, tree: Path, answer: bool | None, ends: bool) -> None:
+def test_ctrl_c_asks_and_where_nobody_can_answer_the_run_is_ended(
+    theatre: Theatre, tree: Path, answer: bool | None, ends: bool
+) -> None:
     stage = theatre.open(LONG_JOB)
     watched, questions = Watched(tree), []
 
@@ -192,7 +200,9 @@ def test_a_run_that_ended_just_before_it_was_cancelled_is_left_as_it_is(stage: R
     assert watched.watch.cancel().state == "SUCCESS"
 
 
-def test_an_outage_while_waiting_ends_nothing_and_is_told_once(stage: Rehearsal, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_while_waiting_ends_nothing_and_is_told_once(
+    stage: Rehearsal, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     watched = Watched(tree)
     stage.faults.plan("emr-serverless", "GetJobRun", "5xx", 3)
@@ -207,7 +217,10 @@ def test_credentials_that_run_out_are_said_with_what_becomes_of_the_run(stage: R
     stage.faults.plan("emr-serverless", "GetJobRun", "expired", 1)
     with pytest.raises(CredentialsError, match="the credentials have expired"):
         watched.stay()
-    assert watched.said[-1] == f"run {watched.submission.run} may go on: see `orchard-deploy status` when AWS answers again"
+    assert (
+        watched.said[-1]
+        == f"run {watched.submission.run} may go on: see `orchard-deploy status` when AWS answers again"
+    )
 
 
 def test_logs_that_may_not_be_read_end_nothing(stage: Rehearsal, tree: Path) -> None:
@@ -239,7 +252,9 @@ def test_the_bill_is_waited_for(theatre: Theatre, tree: Path) -> None:
     assert facts["per_1000_photos"] == pytest.approx(facts["amount"] * 20)
 
 
-def test_a_bill_that_does_not_come_is_replaced_by_the_utilization_and_said_to_be_so(theatre: Theatre, tree: Path) -> None:
+def test_a_bill_that_does_not_come_is_replaced_by_the_utilization_and_said_to_be_so(
+    theatre: Theatre, tree: Path
+) -> None:
     theatre.open(timings=replace(QUICK, billing=1000))
     watched = Watched(tree)
     ended = watched.stay()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchard.options import JobOptions
+from orchard.photos.buckets import BucketSource
+from orchard.photos.manifest import arrange
+from orchard.photos.source import Photo
 
-from app.buckets import BucketSource
-from app.manifest import arrange
-from app.options import JobOptions
-from app.sources import Photo
 from deploy.__main__ import main
 from deploy.aws import s3
 from deploy.bill import bill_facts
@@ -42,7 +42,9 @@ def report(*, begun: float = START + 5, resumed: int = 0, **changes: Any) -> dic
     }
 
 
-def work(found: dict[str, Any] | None, *, run: Run = RUN, written: float = END - 10, asked: int | None = None) -> Work | None:
+def work(
+    found: dict[str, Any] | None, *, run: Run = RUN, written: float = END - 10, asked: int | None = None
+) -> Work | None:
     return work_of(run, asked=asked, report=found, written=written, listed=50)
 
 
@@ -95,7 +97,9 @@ def test_a_persons_word_comes_first_and_without_any_there_is_none() -> None:
     varieties=st.none() | st.integers(1, 5),
     per_variety=st.none() | st.integers(1, 5),
 )
-def test_as_many_photos_are_expected_as_the_job_takes(labels: list[str], varieties: int | None, per_variety: int | None) -> None:
+def test_as_many_photos_are_expected_as_the_job_takes(
+    labels: list[str], varieties: int | None, per_variety: int | None
+) -> None:
     listed = [Photo(f"{label}/{number}.jpg", label, 1, 1) for number, label in enumerate(labels)]
     job = JobOptions(input="in", output="out", varieties=varieties, per_variety=per_variety)
     assert taken(labels, job) == len(arrange(listed, varieties=varieties, per_variety=per_variety))
@@ -105,13 +109,24 @@ def test_photos_are_counted_as_the_job_lists_them(tree: Path, stage: Rehearsal) 
     context = context_of(tree)
     up(context)
     place = context.site.input
-    for path in ("Apple/1.jpg", "Apple/2.JPG", "b/Apple/3.png", "Fig/.4.jpg", ".b/Fig/5.jpg", "Fig/6.txt", "Fig/7.jpg/", "8.webp"):
+    for path in (
+        "Apple/1.jpg",
+        "Apple/2.JPG",
+        "b/Apple/3.png",
+        "Fig/.4.jpg",
+        ".b/Fig/5.jpg",
+        "Fig/6.txt",
+        "Fig/7.jpg/",
+        "8.webp",
+    ):
         s3.write(context.aws, place.bucket, f"{place.prefix}/{path}", b"" if path.endswith("/") else b"x")
     s3.write(context.aws, place.bucket, f"{place.prefix} of others/Apple/9.jpg", b"x")
     listed = [photo.label for photo in BucketSource(str(place)).photos()]
     assert sorted(s3.labels(context.aws, place)) == sorted(listed) == ["Apple", "Apple", "Apple", "photos"]
     everywhere = replace(place, prefix="")
-    assert sorted(s3.labels(context.aws, everywhere)) == sorted(photo.label for photo in BucketSource(f"s3://{place.bucket}").photos())
+    assert sorted(s3.labels(context.aws, everywhere)) == sorted(
+        photo.label for photo in BucketSource(f"s3://{place.bucket}").photos()
+    )
 
 
 # What the real job leaves behind, with figures of its own.
@@ -124,12 +139,19 @@ boto3.client("s3", region_name="us-east-1").put_object(
 """
 
 
-def test_a_bill_is_divided_by_what_the_run_says_it_did(theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bill_is_divided_by_what_the_run_says_it_did(
+    theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stage = theatre.open(JOB.format(facts=json.dumps(report())))
     context = context_of(tree)
     up(context)
     up(context)
-    ended = watch(Watch(context, submit(context, Wanted(photos=50)), patience=0), seconds=30, detach=False, ask=lambda question: None)
+    ended = watch(
+        Watch(context, submit(context, Wanted(photos=50)), patience=0),
+        seconds=30,
+        detach=False,
+        ask=lambda question: None,
+    )
     prices = load_prices(PRICES_FILE, region=REGION, architecture="X86_64")
     facts = bill_facts(context, ended, prices, photos=None, wait=True)
     assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (38, True, "report")
@@ -152,9 +174,16 @@ def test_a_report_that_cannot_be_read_is_as_good_as_none(tree: Path, stage: Rehe
     context = context_of(tree)
     up(context)
     up(context)
-    ended = watch(Watch(context, submit(context, Wanted(photos=50)), patience=0), seconds=30, detach=False, ask=lambda question: None)
+    ended = watch(
+        Watch(context, submit(context, Wanted(photos=50)), patience=0),
+        seconds=30,
+        detach=False,
+        ask=lambda question: None,
+    )
     job = stage.serverless.floor.jobs[ended.run or ""]
     stage.serverless.floor.put(replace(job, ended=(job.ended or 0) + 60))
     s3.write(context.aws, context.site.output.bucket, "features/report.json", content)
-    facts = bill_facts(context, ended, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False)
+    facts = bill_facts(
+        context, ended, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False
+    )
     assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (50, False, "input")

@@ -23,11 +23,16 @@ def test_the_projects_own_sizes_fit_the_quota_of_a_new_account(spec: Spec) -> No
 
 
 @given(cpu=CPUS, memory=st.integers(1, 130))
-def test_a_size_is_refused_exactly_if_the_table_lacks_it_and_what_is_named_instead_exists(cpu: int, memory: int) -> None:
+def test_a_size_is_refused_exactly_if_the_table_lacks_it_and_what_is_named_instead_exists(
+    cpu: int, memory: int
+) -> None:
     reason = problem(Worker(cpu=cpu, memory=memory, disk=20))
     assert (reason is None) == (memory in MEMORY[cpu])
     if reason:
-        named = [(int(cpu), int(size)) for cpu, size in re.findall(r"(\d+) vCPU with (\d+) GB", reason.partition("nearest are")[2])]
+        named = [
+            (int(cpu), int(size))
+            for cpu, size in re.findall(r"(\d+) vCPU with (\d+) GB", reason.partition("nearest are")[2])
+        ]
         assert named
         assert all(size in MEMORY[cpu] for cpu, size in named)
 
@@ -35,9 +40,15 @@ def test_a_size_is_refused_exactly_if_the_table_lacks_it_and_what_is_named_inste
 @pytest.mark.parametrize(
     ("worker", "message"),
     [
-        (Worker(cpu=4, memory=31, disk=20), "4 vCPU with 31 GB: such a worker has 8 to 30 GB: the nearest are 4 vCPU with 30 GB"),
+        (
+            Worker(cpu=4, memory=31, disk=20),
+            "4 vCPU with 31 GB: such a worker has 8 to 30 GB: the nearest are 4 vCPU with 30 GB",
+        ),
         (Worker(cpu=8, memory=62, disk=20), "16 to 60 GB in steps of 4: the nearest are 8 vCPU with 60 GB"),
-        (Worker(cpu=8, memory=22, disk=20), "the nearest are 4 vCPU with 22 GB and 8 vCPU with 20 GB and 8 vCPU with 24 GB"),
+        (
+            Worker(cpu=8, memory=22, disk=20),
+            "the nearest are 4 vCPU with 22 GB and 8 vCPU with 20 GB and 8 vCPU with 24 GB",
+        ),
         (Worker(cpu=3, memory=8, disk=20), "3 vCPU: a worker has 1, 2, 4, 8, 16"),
         (Worker(cpu=4, memory=16, disk=300), "300 GB of disk: a worker has 20 to 200 GB"),
     ],
@@ -68,7 +79,9 @@ def test_a_raised_quota_is_believed(spec: Spec) -> None:
     ("cpu", "heap_gb", "memory"),
     [(4, 14, 16), (4, 27, 30), (8, 60, None), (8, 54, 60), (1, 1, 2), (3, 8, None)],
 )
-def test_a_heap_with_sparks_own_overhead_fits_the_worker_that_aws_gives(cpu: int, heap_gb: int, memory: int | None) -> None:
+def test_a_heap_with_sparks_own_overhead_fits_the_worker_that_aws_gives(
+    cpu: int, heap_gb: int, memory: int | None
+) -> None:
     assert fitting_memory(cpu, heap_gb * 1024, None) == memory
 
 

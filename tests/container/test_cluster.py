@@ -13,8 +13,8 @@ from typing import Any
 
 import docker
 import pytest
+from orchard.photos.sample import draw_samples
 
-from app.sample import draw_samples
 from tests.runs import Output
 
 SPARK = "/usr/lib/spark/bin"
@@ -126,14 +126,20 @@ def test_both_executors_are_busy(unbroken: tuple[Output, str]) -> None:
     report = output.report
     assert report["counts"] == {"listed": VARIETIES * PER_VARIETY, "featurized": VARIETIES * PER_VARIETY, "rejected": 0}
     assert report["spark"]["executors"] == 2
-    finished_on = [line.split(" on ")[1].split()[0] for line in said.splitlines() if "Finished task" in line and "stage 1.0" in line]
+    finished_on = [
+        line.split(" on ")[1].split()[0]
+        for line in said.splitlines()
+        if "Finished task" in line and "stage 1.0" in line
+    ]
     tasks = {host: finished_on.count(host) for host in set(finished_on)}
     assert sum(tasks.values()) == PARTITIONS
     assert len(tasks) == 2
     assert min(tasks.values()) >= PARTITIONS // 4
 
 
-def test_a_worker_killed_in_mid_job_changes_nothing_in_the_result(cluster: Cluster, outputs: Path, unbroken: tuple[Output, str]) -> None:
+def test_a_worker_killed_in_mid_job_changes_nothing_in_the_result(
+    cluster: Cluster, outputs: Path, unbroken: tuple[Output, str]
+) -> None:
     driver = cluster.submit("broken")
     wait_until(lambda: driver.logs().count(b"Finished task") >= 8, 240)
     done_before = driver.logs().count(b"Finished task")
@@ -144,7 +150,9 @@ def test_a_worker_killed_in_mid_job_changes_nothing_in_the_result(cluster: Clust
     expected, found = unbroken[0], Output(outputs / "broken")
     for table in ("manifest", "features", "components", "rejected"):
         assert found.rows(table) == expected.rows(table)
-    assert len({row["path"] for row in found.rows("features")}) == len(found.rows("features")) == VARIETIES * PER_VARIETY
+    assert (
+        len({row["path"] for row in found.rows("features")}) == len(found.rows("features")) == VARIETIES * PER_VARIETY
+    )
     assert found.report["pca"] == expected.report["pca"]
 
 
@@ -152,4 +160,6 @@ def test_outputs_of_the_cluster_are_the_images_users(unbroken: tuple[Output, str
     owners = {path.stat().st_uid for path in (outputs / "unbroken").rglob("*")}
     assert len(owners) == 1
     assert owners != {os.getuid()}
-    assert json.loads((outputs / "unbroken" / "report.json").read_text(encoding="utf-8"))["spark"]["master"].startswith("spark://")
+    assert json.loads((outputs / "unbroken" / "report.json").read_text(encoding="utf-8"))["spark"]["master"].startswith(
+        "spark://"
+    )

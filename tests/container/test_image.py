@@ -9,9 +9,9 @@ from pathlib import Path
 
 import docker
 import pytest
+from orchard import __version__
+from orchard.network.backbones import MOBILENET_V2
 
-from app import __version__
-from app.backbones import MOBILENET_V2
 from tests.container.conftest import CLI
 from tests.deploy.conftest import ROOT
 
@@ -65,7 +65,9 @@ def test_what_emr_relies_on_is_as_the_base_has_it(settings: tuple[dict, dict]) -
     assert image["User"] == "hadoop:hadoop"
     assert (image["Entrypoint"], image["WorkingDir"]) == (base["Entrypoint"], base["WorkingDir"])
     own, inherited = (dict(line.split("=", 1) for line in config["Env"]) for config in (image, base))
-    assert {name: own[name] for name in ("JAVA_HOME", "SPARK_HOME")} == {name: inherited[name] for name in ("JAVA_HOME", "SPARK_HOME")}
+    assert {name: own[name] for name in ("JAVA_HOME", "SPARK_HOME")} == {
+        name: inherited[name] for name in ("JAVA_HOME", "SPARK_HOME")
+    }
     assert own["PATH"].endswith(inherited["PATH"])
 
 
@@ -84,7 +86,11 @@ def test_labels_say_what_it_is(settings: tuple[dict, dict], image: str) -> None:
 
 
 def test_the_base_is_only_added_to(image: str, stand_in: str) -> None:
-    gone = {path for path in listing(stand_in) - listing(image) if not path.startswith(("/tmp/", "/run/", "/var/lib/dpkg/", "/var/cache/"))}
+    gone = {
+        path
+        for path in listing(stand_in) - listing(image)
+        if not path.startswith(("/tmp/", "/run/", "/var/lib/dpkg/", "/var/cache/"))
+    }
     assert gone == set()
 
 
@@ -116,27 +122,27 @@ def test_the_build_machines_own_certificates_are_not_added(added: set[str]) -> N
 
 
 def test_weights_and_job_cannot_be_written_by_the_job(image: str) -> None:
-    script = (
-        "touch /opt/orchard/weights/x; touch /opt/orchard/main.py.x; echo >>/opt/orchard/main.py; find /opt/orchard -writable ! -type l"
-    )
+    script = "touch /opt/orchard/weights/x; touch /opt/orchard/main.py.x; echo >>/opt/orchard/main.py; find /opt/orchard -writable ! -type l"
     done = in_container(image, script)
     assert done.stdout == ""
     assert done.stderr.count("Permission denied") == 3
 
 
 def test_every_file_that_the_local_settings_name_is_there(image: str) -> None:
-    script = (
-        r"grep -oE '(file://)?/opt/orchard[^: ]*|file:/[^: ]*' /opt/orchard/java/local.conf | sed 's#file://##' | sort -u | xargs ls -d"
-    )
+    script = r"grep -oE '(file://)?/opt/orchard[^: ]*|file:/[^: ]*' /opt/orchard/java/local.conf | sed 's#file://##' | sort -u | xargs ls -d"
     done = in_container(image, script)
     assert done.returncode == 0, done.stderr
-    assert {path.rpartition("/")[2] for path in done.stdout.split()} == {"class-path.jar", "classes.jsa", "log4j2.properties"}
+    assert {path.rpartition("/")[2] for path in done.stdout.split()} == {
+        "class-path.jar",
+        "classes.jsa",
+        "log4j2.properties",
+    }
 
 
 def test_the_job_is_importable_by_any_executor(image: str) -> None:
     """With what Spark gives its Python workers to find PySpark by, and from a folder that is not the app's."""
     spark = 'export PYTHONPATH=$(echo "$SPARK_HOME"/python/lib/*.zip | tr " " :)'
-    script = f'set -eu; cd /; {spark}; "$PYSPARK_PYTHON" -c "import app.worker_daemon, app.steps; print(app.__file__)"; id -un'
+    script = f'set -eu; cd /; {spark}; "$PYSPARK_PYTHON" -c "import orchard.spark.worker_daemon, orchard.legacy.steps; print(orchard.__file__)"; id -un'
     done = in_container(image, script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["/opt/orchard/venv/lib/python3.11/site-packages/app/__init__.py", "hadoop"]
@@ -151,7 +157,9 @@ def test_settings_of_local_runs_name_files_that_are_there(image: str) -> None:
 
 def test_spark_starts_from_the_archive_of_classes(image: str) -> None:
     java = "$JAVA_HOME/bin/java -Xshare:on -XX:SharedArchiveFile=classes.jsa -Xlog:class+load:file=/tmp/loaded -cp class-path.jar"
-    done = in_container(image, f"cd /opt/orchard/java && {java} org.apache.spark.deploy.SparkSubmit --version && cat /tmp/loaded")
+    done = in_container(
+        image, f"cd /opt/orchard/java && {java} org.apache.spark.deploy.SparkSubmit --version && cat /tmp/loaded"
+    )
     assert done.returncode == 0, done.stderr
     loaded = [line for line in done.stdout.splitlines() if " org.apache.spark." in line and "$$Lambda" not in line]
     shared = [line for line in loaded if "shared objects file" in line]
@@ -161,10 +169,25 @@ def test_spark_starts_from_the_archive_of_classes(image: str) -> None:
 def test_a_bake_that_is_not_what_it_should_be_fails_the_build(stand_in: str, tmp_path: Path) -> None:
     """The same Dockerfile with a verification that finds a changed model."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    damaged = text.replace("python -m image.verify", "echo x | tee -a /work/weights/*.tflite && python -m image.verify")
+    damaged = text.replace(
+        "python -m orchard.network.bake.verify",
+        "echo x | tee -a /work/weights/*.tflite && python -m orchard.network.bake.verify",
+    )
     assert damaged != text
     (tmp_path / "Dockerfile").write_text(damaged, encoding="utf-8")
-    command = [CLI, "build", "--target", "bake", "--build-arg", f"BASE_IMAGE={stand_in}", "--file", str(tmp_path / "Dockerfile"), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200, env={**os.environ, "DOCKER_BUILDKIT": "1"})
+    command = [
+        CLI,
+        "build",
+        "--target",
+        "bake",
+        "--build-arg",
+        f"BASE_IMAGE={stand_in}",
+        "--file",
+        str(tmp_path / "Dockerfile"),
+        str(ROOT),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=1200, env={**os.environ, "DOCKER_BUILDKIT": "1"}
+    )
     assert done.returncode != 0
     assert "SHA-256" in done.stderr

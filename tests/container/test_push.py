@@ -73,7 +73,9 @@ def test_an_image_is_pushed_once_and_comes_back_by_its_digest(registry: str, sma
     assert pulled.id == original.id
 
 
-def test_an_image_that_is_not_there_and_a_registry_that_is_not_there_are_told_in_one_line(engine: str, small_image: str) -> None:
+def test_an_image_that_is_not_there_and_a_registry_that_is_not_there_are_told_in_one_line(
+    engine: str, small_image: str
+) -> None:
     with pytest.raises(ImageError, match="orchard-deploy build"):
         push_image(DockerEngine(), "orchard:never-built", "127.0.0.1:1/orchard:x", print)
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:1/orchard:x"):
@@ -83,6 +85,23 @@ def test_an_image_that_is_not_there_and_a_registry_that_is_not_there_are_told_in
 def test_progress_tells_steps_of_large_layers_and_the_end_of_each(tmp_path: Path) -> None:
     from deploy.push import progress
 
-    events = [{"id": "a", "status": "Pushing", "progressDetail": {"current": done * 10**8, "total": 5 * 10**8}} for done in range(6)]
-    lines = list(progress([*events, {"id": "a", "status": "Pushed"}, {"id": "b", "status": "Layer already exists"}, {"status": "digest"}]))
-    assert lines == ["layer a: 200 of 500 MB", "layer a: 400 of 500 MB", "layer a: pushed", "layer b: layer already exists"]
+    events = [
+        {"id": "a", "status": "Pushing", "progressDetail": {"current": done * 10**8, "total": 5 * 10**8}}
+        for done in range(6)
+    ]
+    lines = list(
+        progress(
+            [
+                *events,
+                {"id": "a", "status": "Pushed"},
+                {"id": "b", "status": "Layer already exists"},
+                {"status": "digest"},
+            ]
+        )
+    )
+    assert lines == [
+        "layer a: 200 of 500 MB",
+        "layer a: 400 of 500 MB",
+        "layer a: pushed",
+        "layer b: layer already exists",
+    ]

@@ -45,7 +45,11 @@ def named(tree: Path, small_image: str) -> Iterator[str]:  # noqa: F811
     tags = subprocess.run(
         [CLI, "images", "--format", "{{.Repository}}:{{.Tag}}"], check=True, capture_output=True, text=True
     ).stdout.split()
-    subprocess.run([CLI, "rmi", *(tag for tag in tags if tag.endswith(f"orchard:{tree_tag(tree)}"))], check=True, capture_output=True)
+    subprocess.run(
+        [CLI, "rmi", *(tag for tag in tags if tag.endswith(f"orchard:{tree_tag(tree)}"))],
+        check=True,
+        capture_output=True,
+    )
 
 
 def orchard(tree: Path, capsys: pytest.CaptureFixture[str], name: str, *words: str) -> tuple[int, str, str]:  # noqa: F811
@@ -61,7 +65,10 @@ def test_an_image_is_pushed_once_with_the_login_of_ecr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, _, err = orchard(tree, capsys, "push")
-    assert (code, "ECR repository orchard: there is none in us-east-1: `orchard-deploy up` makes it" in err) == (1, True)
+    assert (code, "ECR repository orchard: there is none in us-east-1: `orchard-deploy up` makes it" in err) == (
+        1,
+        True,
+    )
     orchard(tree, capsys, "up")
     code, out, err = orchard(tree, capsys, "push")
     assert code == 0

@@ -74,15 +74,37 @@ def drawn_output(image: str, drawn: Path, tmp_path_factory: pytest.TempPathFacto
 def test_drawn_photos_by_the_specification(image: str, drawn: Path, drawn_output: Output) -> None:
     """On a clone without the reference photos, too."""
     report = drawn_output.report
-    assert (report["runtime"], report["spark"]["master"], report["image"]) == ("litert", "local[4]", image.rpartition(":")[2])
-    assert {row["path"] for row in drawn_output.rows("features")} == {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.jpg")}
+    assert (report["runtime"], report["spark"]["master"], report["image"]) == (
+        "litert",
+        "local[4]",
+        image.rpartition(":")[2],
+    )
+    assert {row["path"] for row in drawn_output.rows("features")} == {
+        path.relative_to(drawn).as_posix() for path in drawn.rglob("*.jpg")
+    }
     k, ratio = report["pca"]["k"], report["pca"]["explained_variance_ratio"]
     assert sum(ratio[:k]) >= 0.9 > sum(ratio[: k - 1])
-    assert {(path.stat().st_uid, path.stat().st_gid) for path in drawn_output.folder.rglob("*")} == {(os.getuid(), os.getgid())}
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in drawn_output.folder.rglob("*")} == {
+        (os.getuid(), os.getgid())
+    }
 
 
-def test_tensorflow_is_in_the_image_and_gives_the_same_features(image: str, drawn: Path, drawn_output: Output, tmp_path: Path) -> None:
-    words = ["--image", image, "--input", drawn, "--output", tmp_path / "out", "--slots", 2, "--", "--runtime", "tensorflow"]
+def test_tensorflow_is_in_the_image_and_gives_the_same_features(
+    image: str, drawn: Path, drawn_output: Output, tmp_path: Path
+) -> None:
+    words = [
+        "--image",
+        image,
+        "--input",
+        drawn,
+        "--output",
+        tmp_path / "out",
+        "--slots",
+        2,
+        "--",
+        "--runtime",
+        "tensorflow",
+    ]
     done = orchard_deploy("run-local", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     output = Output(tmp_path / "out")
@@ -133,7 +155,9 @@ def test_an_output_that_cannot_be_made(image: str, drawn: Path, tmp_path: Path) 
     assert "choose a place that you can write to" in last_line(done)
 
 
-def test_an_output_that_the_job_may_not_write_to(image: str, drawn: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_the_job_may_not_write_to(
+    image: str, drawn: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The folder of another user, as the job itself finds it."""
     (tmp_path / "out").mkdir(mode=0o755)
     asked = Locally(
@@ -154,7 +178,9 @@ def test_an_output_that_the_job_may_not_write_to(image: str, drawn: Path, tmp_pa
 
 
 def test_too_little_memory_is_told_with_the_limit(image: str, drawn: Path, tmp_path: Path) -> None:
-    done = orchard_deploy("run-local", "--image", image, "--input", drawn, "--output", tmp_path / "out", "--memory", "300m")
+    done = orchard_deploy(
+        "run-local", "--image", image, "--input", drawn, "--output", tmp_path / "out", "--memory", "300m"
+    )
     assert done.returncode not in (0, 2)
     assert "out of memory: it needs more than --memory 300m" in last_line(done)
 
@@ -167,7 +193,18 @@ def test_an_image_that_is_not_there_or_not_orchards(image: str, small_image: str
 
 
 def test_ctrl_c_stops_the_container(image: str, drawn: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "deploy", "run-local", "--image", image, "--input", str(drawn), "--output", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy",
+        "run-local",
+        "--image",
+        image,
+        "--input",
+        str(drawn),
+        "--output",
+        str(tmp_path / "out"),
+    ]
     before = set(DockerEngine().running_containers())
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         deadline = time.monotonic() + 60
@@ -185,7 +222,18 @@ def test_ctrl_c_stops_the_container(image: str, drawn: Path, tmp_path: Path) -> 
 
 def test_no_engine_is_told_in_one_line(tmp_path: Path, drawn: Path) -> None:
     environ = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nothing"}
-    command = [sys.executable, "-m", "deploy", "run-local", "--image", "x", "--input", str(drawn), "--output", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy",
+        "run-local",
+        "--image",
+        "x",
+        "--input",
+        str(drawn),
+        "--output",
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "DOCKER_HOST" in last_line(done)
@@ -193,7 +241,18 @@ def test_no_engine_is_told_in_one_line(tmp_path: Path, drawn: Path) -> None:
 
 def test_lines_come_while_the_job_is_at_work(image: str, drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "deploy", "run-local", "--image", image, "--input", str(drawn), "--output", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy",
+        "run-local",
+        "--image",
+        image,
+        "--input",
+        str(drawn),
+        "--output",
+        str(out),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
         assert any("24 photos, 4 partitions" in line for line in process.stdout)
@@ -210,7 +269,8 @@ def test_an_image_that_is_there_is_not_built_again_unless_forced(image: str, sta
     again = orchard_deploy("build", "--spec", stand_in_spec, "--docker", CLI, "--force")
     assert again.stdout.splitlines()[-1] == image
     *layers, whole = [
-        int(found[1].replace(",", "")) for found in re.finditer(r"^orchard-deploy: +([\d,]+) MB ", again.stderr, re.MULTILINE)
+        int(found[1].replace(",", ""))
+        for found in re.finditer(r"^orchard-deploy: +([\d,]+) MB ", again.stderr, re.MULTILINE)
     ]
     assert len(layers) > 5
     assert sum(layers) == pytest.approx(whole, abs=20)

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from orchard import __version__
 
-from app import __version__
 from deploy.__main__ import main
 from deploy.build import Revision, build_command, find_revision
 from deploy.spec import SPEC_FILE, Spec
@@ -22,7 +22,9 @@ REVISION = Revision(commit="abc", time=7)
 
 def git(tree: Path, *words: str) -> str:
     who = ["-c", "user.name=Someone", "-c", "user.email=someone@example.com", "-c", "commit.gpgsign=false"]
-    return subprocess.run(["git", "-C", str(tree), *who, *words], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(tree), *who, *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from deploy.run_local import Locally, plan_run
 from deploy.spec import Spec
 
 CALLER = (os.getuid(), os.getgid())
-ASKED = Locally(image="orchard:x", input="/my photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001))
+ASKED = Locally(
+    image="orchard:x", input="/my photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001)
+)
 # Notes its words, and what it finds in the folders and files that are to be mounted, then writes a result.
 DOCKER = """#!/bin/bash
 printf '%s\\0' "$@" >words
@@ -44,7 +46,9 @@ def by_hand(spec: Spec, asked: Locally, desk: Path, caller: tuple[int, int] = CA
     """The words that `docker` got, from lines that end as it did and leave no file."""
     script = "\n".join(shell_lines(plan_run(spec, asked), caller))
     environ = {**os.environ, "PATH": f"{desk / 'bin'}:{os.environ['PATH']}", "TMPDIR": str(desk / "tmp")}
-    done = subprocess.run([shell, "-c", script], cwd=desk, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [shell, "-c", script], cwd=desk, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stderr) == (7, "")
     assert list((desk / "tmp").iterdir()) == []
     return (desk / "words").read_text(encoding="utf-8").split("\0")[:-1]
@@ -86,4 +90,6 @@ def test_root_lends_the_folder_and_takes_it_back_for_its_owner(spec: Spec, desk:
     lent = "{}:{}".format(*NOBODY)
     assert (desk / "lent").read_text(encoding="utf-8") == f"{lent}\n"
     assert (desk / "copy").read_text(encoding="utf-8") == f"keys\n{lent} 400\n"
-    assert {(path.stat().st_uid, path.stat().st_gid) for path in (desk / "out", *(desk / "out").iterdir())} == {(1000, 1001)}
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in (desk / "out", *(desk / "out").iterdir())} == {
+        (1000, 1001)
+    }

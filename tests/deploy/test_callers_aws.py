@@ -32,7 +32,9 @@ UNFIT = {"AWS_CA_BUNDLE": "/ca.pem", "AWS_CONFIG_FILE": "/x/config", "HOME": "/h
 
 
 def a_run(copies: dict[str, Path], user: tuple[int, int]) -> ContainerRun:
-    return ContainerRun(image="orchard:x", entrypoint="job", command=(), mounts=(), memory=1 << 30, user=user, copies=copies)
+    return ContainerRun(
+        image="orchard:x", entrypoint="job", command=(), mounts=(), memory=1 << 30, user=user, copies=copies
+    )
 
 
 def test_the_standard_variables_are_handed_on_and_no_other() -> None:
@@ -42,7 +44,9 @@ def test_the_standard_variables_are_handed_on_and_no_other() -> None:
 
 def test_a_profile_that_is_asked_for_is_not_beaten_by_the_shells_keys() -> None:
     found = aws_variables(SHELL, "lab")
-    assert found == {name: SHELL[name] for name in SHELL if not any(part in name for part in ("KEY", "PROFILE", "TOKEN"))}
+    assert found == {
+        name: SHELL[name] for name in SHELL if not any(part in name for part in ("KEY", "PROFILE", "TOKEN"))
+    }
 
 
 def test_the_two_files_are_found_where_the_caller_has_them(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def test_a_folder_of_other_files_is_not_lent(tmp_path: Path) -> None:
     (tmp_path / "passwd").touch()
     (tmp_path / ".lock").touch()
     lending = Lending()
-    with pytest.raises(SpecError, match="no output of Orchard"), output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending):
+    with (
+        pytest.raises(SpecError, match="no output of Orchard"),
+        output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending),
+    ):
         raise AssertionError("it was opened")
     assert lending.owners == []
 
@@ -72,7 +75,10 @@ def test_a_folder_that_the_caller_may_not_write_to(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SpecError, match="choose a place"), output_folder(str(tmp_path / "file" / "out"), caller=CALLER, user=CALLER):
+    with (
+        pytest.raises(SpecError, match="choose a place"),
+        output_folder(str(tmp_path / "file" / "out"), caller=CALLER, user=CALLER),
+    ):
         raise AssertionError("it was opened")
 
 

@@ -84,7 +84,9 @@ def test_a_folder_beside_the_input_is_none_inside_it(spec: Spec) -> None:
 
 def test_an_s3_address_is_handed_on_and_brings_the_callers_aws_settings(spec: Spec) -> None:
     files = {"AWS_CONFIG_FILE": Path("/home/me/.aws/config"), "AWS_SHARED_CREDENTIALS_FILE": Path("/keys")}
-    asked = replace(ASKED, input="s3://bucket/photos", aws_files=files, aws_profile="lab", aws_variables={"AWS_REGION": "eu-west-1"})
+    asked = replace(
+        ASKED, input="s3://bucket/photos", aws_files=files, aws_profile="lab", aws_variables={"AWS_REGION": "eu-west-1"}
+    )
     run = plan_run(spec, asked)
     assert run.command[run.command.index("--input") + 1] == "s3://bucket/photos"
     assert [(mount.source, mount.target, mount.read_only) for mount in run.mounts] == [(Path("/out"), "/output", False)]
@@ -94,7 +96,9 @@ def test_an_s3_address_is_handed_on_and_brings_the_callers_aws_settings(spec: Sp
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, None), (1.5, 1_500_000_000)])
-def test_cores_are_the_engines_own_unless_fewer_are_asked_for(spec: Spec, asked: float | None, expected: int | None) -> None:
+def test_cores_are_the_engines_own_unless_fewer_are_asked_for(
+    spec: Spec, asked: float | None, expected: int | None
+) -> None:
     run = plan_run(spec, replace(ASKED, cpus=asked))
     assert run.arguments()["nano_cpus"] == expected
     assert ("--cpus" in run.docker_run()) == (expected is not None)
@@ -112,7 +116,9 @@ def test_cores_are_the_engines_own_unless_fewer_are_asked_for(spec: Spec, asked:
         (["--memory", "6"], "--memory 6: nothing starts"),
     ],
 )
-def test_sizes_that_no_run_can_work_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+def test_sizes_that_no_run_can_work_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     places = ["--image", "orchard:x", "--input", str(tmp_path), "--output", "s3://bucket/out"]
     code = main(["run-local", *TREE, *places, *words, "--dry-run"])
     error = capsys.readouterr().err
@@ -127,7 +133,13 @@ def test_further_arguments_reach_the_job(spec: Spec) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("6g", 6 << 30), ("512m", 512 << 20), ("1.5GiB", 3 << 29), ("100000000", 100_000_000), ("2 Gb".replace(" ", ""), 2 << 30)],
+    [
+        ("6g", 6 << 30),
+        ("512m", 512 << 20),
+        ("1.5GiB", 3 << 29),
+        ("100000000", 100_000_000),
+        ("2 Gb".replace(" ", ""), 2 << 30),
+    ],
 )
 def test_amounts_of_memory(text: str, size: int) -> None:
     assert parse_memory(text) == size

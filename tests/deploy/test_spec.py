@@ -66,6 +66,8 @@ def test_further_arguments_win_over_the_specifications(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--variance", "2"), ("--no-such-flag",), ("--varieties", "many")])
-def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(spec: Spec, arguments: tuple[str, ...]) -> None:
+def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(
+    spec: Spec, arguments: tuple[str, ...]
+) -> None:
     with pytest.raises(SpecError, match="arguments of the job"):
         spec.job(*arguments)

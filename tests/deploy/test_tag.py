@@ -52,7 +52,9 @@ def test_another_folder_other_times_modes_and_order_give_the_same_tag(tree: Path
     assert tag(other, spec) == tag(tree, spec) == tag(ROOT, spec)
 
 
-@pytest.mark.parametrize("name", [*FILES, "app/pixels.py", "app/log4j2.properties", "image/requirements.txt", "image/bake.py"])
+@pytest.mark.parametrize(
+    "name", [*FILES, "app/pixels.py", "app/log4j2.properties", "image/requirements.txt", "image/bake.py"]
+)
 def test_touching_anything_baked_changes_the_tag(tree: Path, spec: Spec, name: str) -> None:
     before = tag(tree, spec)
     with open(tree / name, "ab") as stream:
@@ -81,7 +83,9 @@ def test_bytes_cannot_move_from_one_file_to_the_next_unnoticed(tree: Path, spec:
     assert tag(tree, spec) != before
 
 
-@pytest.mark.parametrize("name", ["tests/test_new.py", "docs/page.md", "README.md", "deploy/tag.py", ".git/HEAD", "app/__pycache__/x.pyc"])
+@pytest.mark.parametrize(
+    "name", ["tests/test_new.py", "docs/page.md", "README.md", "deploy/tag.py", ".git/HEAD", "app/__pycache__/x.pyc"]
+)
 def test_touching_anything_else_leaves_it(tree: Path, spec: Spec, name: str) -> None:
     before = tag(tree, spec)
     (tree / name).parent.mkdir(exist_ok=True)
@@ -91,7 +95,11 @@ def test_touching_anything_else_leaves_it(tree: Path, spec: Spec, name: str) -> 
 
 
 def test_base_image_and_architecture_are_part_of_it(tree: Path, spec: Spec) -> None:
-    others = [replace(spec, base="pinned@sha256:0"), replace(spec, architecture="ARM64"), replace(spec, release_label="emr-7.14.0")]
+    others = [
+        replace(spec, base="pinned@sha256:0"),
+        replace(spec, architecture="ARM64"),
+        replace(spec, release_label="emr-7.14.0"),
+    ]
     assert len({tag(tree, spec), *(tag(tree, other) for other in others)}) == 4
     assert tag(tree, replace(spec, executors=7, arguments=("--varieties", "5"))) == tag(tree, spec)
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import h5py
 import pytest
-
-from app.backbones import MOBILENET_V2
-from app.weights import MANIFEST, check_weights
-from image.weights import sha256
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.bake.arrays import sha256
+from orchard.network.weights import MANIFEST, check_weights
 
 ROOT = Path(__file__).parents[2]
 FILES = (MOBILENET_V2.tflite_file, MOBILENET_V2.keras_file)
@@ -29,7 +28,9 @@ def run(module: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def kill_while_writing(*args: str) -> None:
-    with subprocess.Popen([sys.executable, "-m", "image.bake", *args], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchard.network.bake.bake", *args], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr
         while "writing" not in process.stderr.readline():
             assert process.poll() is None
@@ -39,7 +40,7 @@ def kill_while_writing(*args: str) -> None:
 @pytest.fixture(scope="session")
 def first_bake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("bake") / "weights"
-    done = run("image.bake", "--output", folder)
+    done = run("orchard.network.bake.bake", "--output", folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -70,7 +71,9 @@ def test_weights_are_the_published_ones(baked: Path) -> None:
     assert check_weights(MOBILENET_V2, str(baked)).fingerprint == MOBILENET_V2.fingerprint
 
 
-def test_bake_says_one_line_a_step_and_nothing_of_tensorflow(first_bake: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_bake_says_one_line_a_step_and_nothing_of_tensorflow(
+    first_bake: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     done = first_bake[1]
     (result,) = done.stdout.splitlines()
     assert result.startswith("mobilenet_v2: baked in ")
@@ -79,7 +82,7 @@ def test_bake_says_one_line_a_step_and_nothing_of_tensorflow(first_bake: tuple[P
 
 
 def test_verify_accepts_it_and_says_how_close_the_runtimes_are(baked: Path) -> None:
-    done = run("image.verify", baked)
+    done = run("orchard.network.bake.verify", baked)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["files", "weights", "LiteRT model", "picture"]
@@ -92,7 +95,7 @@ def test_a_bake_after_a_killed_one_gives_the_same_bytes(baked: Path, tmp_path: P
     kill_while_writing(*args)
     assert {path.name for path in tmp_path.iterdir()} == {".again.tmp", ".again.lock"}
 
-    done = run("image.bake", *args)
+    done = run("orchard.network.bake.bake", *args)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"again", ".again.lock"}
     assert json.loads(done.stdout)["source"]["name"] == "file mobilenet_v2.weights.h5"
@@ -103,17 +106,19 @@ def test_a_bake_after_a_killed_one_gives_the_same_bytes(baked: Path, tmp_path: P
 def test_other_weights_are_refused_unless_accepted(copy: Path, tmp_path: Path) -> None:
     other = copy / MOBILENET_V2.keras_file
     shift_first_value(other, 0.25)
-    refused = run("image.bake", "--output", tmp_path / "out", "--weights", other)
+    refused = run("orchard.network.bake.bake", "--output", tmp_path / "out", "--weights", other)
     assert refused.returncode == 1
     assert MOBILENET_V2.fingerprint in refused.stderr
     assert not (tmp_path / "out").exists()
 
-    accepted = run("image.bake", "--output", tmp_path / "out", "--weights", other, "--accept-fingerprint", "--json")
+    accepted = run(
+        "orchard.network.bake.bake", "--output", tmp_path / "out", "--weights", other, "--accept-fingerprint", "--json"
+    )
     assert accepted.returncode == 0, accepted.stderr
     recorded = json.loads(accepted.stdout)["fingerprint"]
     assert recorded != MOBILENET_V2.fingerprint
     assert recorded in refused.stderr
-    verified = run("image.verify", tmp_path / "out")
+    verified = run("orchard.network.bake.verify", tmp_path / "out")
     assert verified.returncode == 0, verified.stderr
     assert f"fingerprint {recorded}, not the published" in verified.stdout
 
@@ -121,7 +126,7 @@ def test_other_weights_are_refused_unless_accepted(copy: Path, tmp_path: Path) -
 def test_verify_refuses_weights_that_their_manifest_does_not_know(copy: Path) -> None:
     shift_first_value(copy / MOBILENET_V2.keras_file, 0.25)
     rewrite_manifest(copy)
-    done = run("image.verify", copy)
+    done = run("orchard.network.bake.verify", copy)
     assert done.returncode == 1
     assert "fingerprint is" in done.stderr
     assert MOBILENET_V2.fingerprint in done.stderr
@@ -136,6 +141,6 @@ def test_verify_refuses_a_model_that_computes_something_else(copy: Path) -> None
     content[middle : middle + 40_000] = bytes(40_000)
     path.write_bytes(content)
     rewrite_manifest(copy)
-    done = run("image.verify", copy)
+    done = run("orchard.network.bake.verify", copy)
     assert done.returncode == 1
     assert "LiteRT and Keras differ by" in done.stderr

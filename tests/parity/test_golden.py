@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from orchard.network.weights import BakedWeights
 from pyspark.sql import SparkSession
 
-from app.weights import BakedWeights
 from tests.golden import PARTITIONS, Golden
 from tests.runs import Output, orchard, run_in
 
@@ -31,7 +31,9 @@ def test_both_runtimes_give_the_golden_features(
 
 def test_command_line_runs_the_reference_experiment(shared: Path, weights: BakedWeights, tmp_path: Path) -> None:
     golden = Golden(shared, "sample50", tmp_path)
-    done = orchard("run", "--input", golden.photos, "--output", tmp_path / "out", "--partitions", 4, "--master", "local[2]")
+    done = orchard(
+        "run", "--input", golden.photos, "--output", tmp_path / "out", "--partitions", 4, "--master", "local[2]"
+    )
     assert done.returncode == 0, done.stderr
     output = Output(tmp_path / "out")
     golden.assert_same(output)

@@ -11,8 +11,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-
-from app import objects
+from orchard.storage import objects
 
 
 @pytest.fixture(scope="session")

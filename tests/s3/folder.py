@@ -67,7 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
             for key in keys:
                 (self.root / key).unlink(missing_ok=True)
         self._answer(
-            200, f"<DeleteResult>{''.join(f'<Deleted><Key>{escape(key)}</Key></Deleted>' for key in keys)}</DeleteResult>".encode()
+            200,
+            f"<DeleteResult>{''.join(f'<Deleted><Key>{escape(key)}</Key></Deleted>' for key in keys)}</DeleteResult>".encode(),
         )
 
     def log_message(self, format: str, *args: object) -> None:
@@ -84,7 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
         return type(self).on_change(" ".join((self.command, *(str(file.relative_to(self.root)) for file in files))))
 
     def _listing(self, prefix: str) -> bytes:
-        found = sorted(path for path in self.root.rglob("*") if path.is_file() and str(path.relative_to(self.root)).startswith(prefix))
+        found = sorted(
+            path
+            for path in self.root.rglob("*")
+            if path.is_file() and str(path.relative_to(self.root)).startswith(prefix)
+        )
         entries = "".join(
             f"<Contents><Key>{escape(str(path.relative_to(self.root)))}</Key><Size>{path.stat().st_size}</Size>"
             f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{_etag(path)}</ETag></Contents>"
@@ -101,7 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, content: bytes, **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), "Last-Modified": formatdate(usegmt=True), **headers}.items():
+        for name, value in {
+            "Content-Length": str(len(content)),
+            "Last-Modified": formatdate(usegmt=True),
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -124,7 +133,12 @@ def serving_folder(
         unsupported: headers that a request to write is refused for, with 501.
         on_change: what goes on around every change; is given the method and the keys.
     """
-    facts = {"root": root, "unsupported": unsupported, "on_change": staticmethod(on_change), "writing": threading.Lock()}
+    facts = {
+        "root": root,
+        "unsupported": unsupported,
+        "on_change": staticmethod(on_change),
+        "writing": threading.Lock(),
+    }
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), facts))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

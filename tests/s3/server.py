@@ -105,8 +105,12 @@ class Endpoint:
         contents: list[str] = []
         folders: list[str] = []
         last = ""
-        place = bisect.bisect_right(self._sorted, start) if start >= prefix else bisect.bisect_left(self._sorted, prefix)
-        while place < len(self._sorted) and self._sorted[place].startswith(prefix) and len(contents) + len(folders) < PAGE:
+        place = (
+            bisect.bisect_right(self._sorted, start) if start >= prefix else bisect.bisect_left(self._sorted, prefix)
+        )
+        while (
+            place < len(self._sorted) and self._sorted[place].startswith(prefix) and len(contents) + len(folders) < PAGE
+        ):
             key = self._sorted[place]
             end = key.find(delimiter, len(prefix)) if delimiter else -1
             if end < 0:
@@ -190,7 +194,9 @@ class _Connection(asyncio.Protocol):
         elif fault == "stall":
             asyncio.get_running_loop().call_later(self._endpoint.faults.stall, self._transport.abort)
         elif fault.isdigit():
-            self._error(int(fault), {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}.get(int(fault), "NoSuchKey"))
+            self._error(
+                int(fault), {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}.get(int(fault), "NoSuchKey")
+            )
         elif fault[:1].isupper():
             self._error(403, fault)
         elif blob is None:
@@ -204,7 +210,9 @@ class _Connection(asyncio.Protocol):
     def _send(self, status: int, content: bytes, kind: str, blob: Blob | None = None, *, part: str = "") -> None:
         size = blob.size if blob else len(content)
         facts = f'ETag: "{blob.etag}"\r\nLast-Modified: {formatdate(blob.modified, usegmt=True)}\r\n' if blob else ""
-        self._transport.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{facts}\r\n".encode())
+        self._transport.write(
+            f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{facts}\r\n".encode()
+        )
         sent = b"" if self._head else content[: len(content) // 2] if part in ("cut", "freeze") else content
         if self._endpoint.faults.bandwidth and blob:
             self._trickle(sent, part == "cut")
@@ -264,7 +272,9 @@ def main() -> None:
     with serving(blobs_of(arguments.folder), Faults(**arguments.faults)) as endpoint:
         print(endpoint.address, flush=True)
         sys.stdin.read()
-        print(json.dumps({"gets": endpoint.gets.total(), "faulty": endpoint.faulty, "lists": endpoint.lists}), flush=True)
+        print(
+            json.dumps({"gets": endpoint.gets.total(), "faulty": endpoint.faulty, "lists": endpoint.lists}), flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from orchard.errors import InputError, PhotoError
+from orchard.photos.access import WITNESSES, check_access, find_witnesses
+from orchard.photos.buckets import BACKOFF, BucketSource
+from orchard.photos.source import Photo, PhotoSource, open_source
+from orchard.storage import objects
 
-from app import objects
-from app.access import WITNESSES, check_access, find_witnesses
-from app.buckets import BACKOFF, BucketSource
-from app.errors import InputError, PhotoError
-from app.sources import Photo, PhotoSource, open_source
 from tests.s3.server import BUCKET, Blob, Endpoint, Faults, serving
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -99,11 +99,21 @@ def test_keys_of_every_kind_are_listed_and_read_back(bucket: str) -> None:
 
 
 # What a key can hold; no control characters, which XML cannot either, and no `.` and `..` between slashes: see below.
-part = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"], exclude_characters="/\ufffe\uffff"), min_size=1, max_size=20)
+part = st.text(
+    st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"], exclude_characters="/\ufffe\uffff"),
+    min_size=1,
+    max_size=20,
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sets(st.lists(part.filter(lambda name: not name.startswith(".")), min_size=1, max_size=4).map("/".join), min_size=1, max_size=8))
+@given(
+    st.sets(
+        st.lists(part.filter(lambda name: not name.startswith(".")), min_size=1, max_size=4).map("/".join),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_any_key_is_listed_and_read_back(point: Point, names: set[str]) -> None:
     keys = {f"{name}.jpg" for name in names}
     with serving({key: Blob(key.encode()) for key in keys}) as endpoint:
@@ -114,7 +124,9 @@ def test_any_key_is_listed_and_read_back(point: Point, names: set[str]) -> None:
 
 def test_hidden_names_and_folders_are_left_out(point: Point) -> None:
     names = [".hidden.jpg", "a/._0.jpg", ".git/0.jpg", "a/", "b.jpg/", "c/d.png/", "e/photo.jpg", "empty.jpg"]
-    with serving({name: Blob(b"x" if "photo" in name or name.startswith((".", "a/.")) else b"") for name in names}) as endpoint:
+    with serving(
+        {name: Blob(b"x" if "photo" in name or name.startswith((".", "a/.")) else b"") for name in names}
+    ) as endpoint:
         assert set(listed(point(endpoint))) == {"e/photo.jpg", "empty.jpg"}
 
 
@@ -126,7 +138,9 @@ def test_a_key_that_cannot_be_addressed_is_named(point: Point) -> None:
 
 
 def test_a_large_bucket_is_listed_folder_by_folder(point: Point) -> None:
-    keys = {f"{half}/variety {number % 131}/photo {number}.jpg" for number in range(30_000) for half in ("Training", "Test")}
+    keys = {
+        f"{half}/variety {number % 131}/photo {number}.jpg" for number in range(30_000) for half in ("Training", "Test")
+    }
     keys |= {f"flat/{number}.jpg" for number in range(2500)} | {f"deep/{number}/0.jpg" for number in range(1500)}
     folders = {key.rpartition("/")[0] + "/" for key in keys} | {"Training/", "Test/", "deep/"}
     with serving({key: Blob(b"1" if key in keys else b"") for key in keys | folders}) as endpoint:
@@ -145,11 +159,20 @@ def test_faults_that_pass_are_tried_again_and_counted(point: Point) -> None:
 
 
 def test_each_photo_that_cannot_be_had_says_why(point: Point) -> None:
-    expected = {"403": "forbidden", "404": "gone", "changed": "changed", "503": "unavailable", "reset": "unavailable", "cut": "unavailable"}
+    expected = {
+        "403": "forbidden",
+        "404": "gone",
+        "changed": "changed",
+        "503": "unavailable",
+        "reset": "unavailable",
+        "cut": "unavailable",
+    }
     keys = {f"{fault}.jpg": fault for fault in expected}
     with serving({key: Blob(b"123") for key in keys}, Faults(keys=keys)) as endpoint:
         source = impatient(point(endpoint))
-        assert {key: reason(source, key, photo) for key, photo in listed(source).items()} == {k: expected[f] for k, f in keys.items()}
+        assert {key: reason(source, key, photo) for key, photo in listed(source).items()} == {
+            k: expected[f] for k, f in keys.items()
+        }
         tries = {fault: endpoint.gets[key] for key, fault in keys.items()}
         assert (tries["403"], tries["404"], tries["changed"]) == (1, 1, 1)
         assert tries["503"] == tries["cut"] == 1 + len(BACKOFF)
@@ -206,16 +229,25 @@ def test_only_reading_is_ever_asked_for(point: Point) -> None:
 
 def test_a_listing_outlives_passing_faults(point: Point) -> None:
     keys = {f"{folder}/{number}.jpg" for folder in "ab" for number in range(1500)}
-    with serving({key: Blob(b"1") for key in keys}, Faults(lists=("503", "cut", "reset", "", "500", "cut"))) as endpoint:
+    with serving(
+        {key: Blob(b"1") for key in keys}, Faults(lists=("503", "cut", "reset", "", "500", "cut"))
+    ) as endpoint:
         assert set(listed(impatient(point(endpoint)))) == keys
-    with serving({}, Faults(lists=("403",))) as endpoint, pytest.raises(InputError, match=r"access denied \(AccessDenied\)"):
+    with (
+        serving({}, Faults(lists=("403",))) as endpoint,
+        pytest.raises(InputError, match=r"access denied \(AccessDenied\)"),
+    ):
         listed(point(endpoint))
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", r"no answer from http://127.0.0.1:1 \(Connection refused\): check the network"),
+        (
+            "AWS_ENDPOINT_URL_S3",
+            "http://127.0.0.1:1",
+            r"no answer from http://127.0.0.1:1 \(Connection refused\): check the network",
+        ),
         ("AWS_ACCESS_KEY_ID", None, "no AWS credentials found"),
         ("AWS_PROFILE", "nobody", "check AWS_PROFILE"),
     ],
@@ -247,7 +279,10 @@ def test_a_missing_bucket_is_one_line(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
-        ("403", r"\(forbidden: 403 AccessDenied\): whoever runs the job must be allowed to read them \(s3:GetObject in a bucket\)"),
+        (
+            "403",
+            r"\(forbidden: 403 AccessDenied\): whoever runs the job must be allowed to read them \(s3:GetObject in a bucket\)",
+        ),
         ("404", r"\(gone: 404 NoSuchKey\): check that the place is there"),
         ("400", r"\(unreadable: 400 NoSuchKey\): check that the place is there"),
         ("503", r"\(unavailable: 503 SlowDown\): call again when the storage answers"),
@@ -266,12 +301,16 @@ def test_a_bucket_whose_photos_all_fail_is_told_by_its_own_reason(point: Point, 
         assert "\n" not in str(raised.value)
         with pytest.raises(InputError, match=f"what could be read when the run began cannot be any more {line}"):
             check_access(source, witnesses)
-        endpoint.faults = Faults(keys={photo.path: fault for photo in photos if photo != witnesses[-1] and fault != "503"})
+        endpoint.faults = Faults(
+            keys={photo.path: fault for photo in photos if photo != witnesses[-1] and fault != "503"}
+        )
         check_access(source, witnesses)
 
 
 def test_throttling_at_the_start_is_waited_for(point: Point) -> None:
-    with serving({f"{number}.jpg": Blob(b"1") for number in range(9)}, Faults(share=0.8, kinds=("503",), seed=3)) as endpoint:
+    with serving(
+        {f"{number}.jpg": Blob(b"1") for number in range(9)}, Faults(share=0.8, kinds=("503",), seed=3)
+    ) as endpoint:
         source = impatient(point(endpoint))
         assert len(find_witnesses(source, list(source.photos()))) == WITNESSES
         assert endpoint.faulty["503"] > WITNESSES
@@ -279,7 +318,9 @@ def test_throttling_at_the_start_is_waited_for(point: Point) -> None:
 
 def test_a_slow_body_is_read_to_its_end_and_one_that_stops_is_tried_again(point: Point) -> None:
     content = os.urandom(30_000)
-    with serving({"0.jpg": Blob(content)}, Faults(bandwidth=20_000)) as endpoint:  # 1.5 s, never half a second without a byte
+    with serving(
+        {"0.jpg": Blob(content)}, Faults(bandwidth=20_000)
+    ) as endpoint:  # 1.5 s, never half a second without a byte
         source, retries = BucketSource(point(endpoint).uri, backoff=(0.01,), patience=0.5), list[int]()
         assert source.read("0.jpg", on_retry=lambda: retries.append(1)) == content
         assert retries == []
@@ -298,7 +339,9 @@ class Freezing(Faults):
         return "" if next(self.asked) else "freeze"
 
 
-def test_credentials_that_cannot_be_had_are_one_line(point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_cannot_be_had_are_one_line(
+    point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "config").write_text("[default]\ncredential_process = false\n")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -314,7 +357,9 @@ echo '{{"Version": 1, "AccessKeyId": "'$key'", "SecretAccessKey": "secret", "Ses
 """
 
 
-def test_credentials_are_renewed_while_a_run_goes_on(point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_renewed_while_a_run_goes_on(
+    point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The chain hands out others when the first have expired, as a role's do; nothing is lost."""
     number = tmp_path / "number"
     number.write_text("0")

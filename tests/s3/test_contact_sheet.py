@@ -4,15 +4,17 @@ import time
 from pathlib import Path
 
 import pytest
+from orchard.photos.manifest import arrange, to_table
+from orchard.photos.source import open_source
+from orchard.report.render import contact_sheet
+from orchard.storage import objects
 
-from app import objects
-from app.manifest import arrange, to_table
-from app.render import contact_sheet
-from app.sources import open_source
 from tests.s3.server import BUCKET, Faults, blobs_of, serving
 
 
-def test_a_page_whose_photos_are_out_of_reach_has_no_pictures(aws: None, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_whose_photos_are_out_of_reach_has_no_pictures(
+    aws: None, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = to_table(arrange(open_source(str(drawn)).photos()))
     labels = sorted(folder.name for folder in drawn.iterdir())
     with serving(blobs_of(drawn)) as endpoint:

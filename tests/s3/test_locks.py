@@ -11,10 +11,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from orchard.errors import OutputError
+from orchard.legacy.locks import DEAD, OBJECT, lock_objects
+from orchard.storage.stores import ObjectStore
 
-from app.errors import OutputError
-from app.locks import DEAD, OBJECT, lock_objects
-from app.stores import ObjectStore
 from tests.s3.folder import serving_folder
 
 
@@ -25,7 +25,9 @@ def store(bucket: str) -> ObjectStore:
 
 def held_by(store: ObjectStore, **facts: object) -> None:
     """As if somebody had said so."""
-    store.write(OBJECT, json.dumps({"token": "theirs", "host": "elsewhere", "pid": 1, "seen": time.time(), **facts}).encode())
+    store.write(
+        OBJECT, json.dumps({"token": "theirs", "host": "elsewhere", "pid": 1, "seen": time.time(), **facts}).encode()
+    )
 
 
 def test_a_place_is_held_and_let_go(store: ObjectStore) -> None:
@@ -52,7 +54,9 @@ def test_a_holder_far_away_is_taken_for_dead_after_a_while(store: ObjectStore) -
 
 
 def test_a_dead_process_of_this_machine_is_known_to_be_dead(store: ObjectStore) -> None:
-    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
     held_by(store, host=os.uname().nodename, pid=int(done.stdout))
     with lock_objects(store, "out") as check:
         check()

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orchard.errors import UsageError
+from orchard.legacy.output import check_place
+from orchard.options import JobOptions
+from orchard.storage.stores import open_store
 
-from app.errors import UsageError
-from app.options import JobOptions
-from app.output import check_place
-from app.stores import open_store
 from tests.runs import Output, cluster_environ, link_photos, orchard
 from tests.s3.folder import serving_folder
 
@@ -49,7 +49,9 @@ def run(*arguments: Any) -> None:
 
 def layout(folder: Path) -> list[str]:
     """Every file by name, without what Spark draws by lot in it."""
-    return sorted(re.sub(r"-[0-9a-f-]{36}-", "-", str(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        re.sub(r"-[0-9a-f-]{36}-", "-", str(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def test_an_output_is_the_same_wherever_it_goes(bucket: str, drawn: Path, local: Output, tmp_path: Path) -> None:
@@ -71,7 +73,9 @@ def test_a_killed_run_goes_on_and_deliveries_are_added(bucket: str, drawn: Path,
     photos, uri, cut = tmp_path / "in", f"{bucket}/out", ("--partitions", 12, "--chunk", 2)
     shutil.copytree(drawn, photos)
     arguments = ["run", "--master", "local[2]", "--input", photos, "--output", uri, *cut]
-    with subprocess.Popen([sys.executable, "-m", "app", *map(str, arguments)], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchard", *map(str, arguments)], stderr=subprocess.PIPE, text=True
+    ) as process:
         while sum(stored.key.endswith(".json") for stored in open_store(uri).list(".partial/chunks")) < 3:
             assert process.poll() is None
             time.sleep(0.1)
@@ -119,7 +123,9 @@ def test_other_places_are_not(output: str, photos: str) -> None:
     check_place(JobOptions(input=photos, output=output))
 
 
-def test_a_cluster_without_a_connector_is_refused_before_anything_is_written(bucket: str, drawn: Path, tmp_path: Path) -> None:
+def test_a_cluster_without_a_connector_is_refused_before_anything_is_written(
+    bucket: str, drawn: Path, tmp_path: Path
+) -> None:
     arguments = ("run", "--input", drawn, "--output", f"{bucket}/out", "--master", CLUSTER)
     done = orchard(*arguments, environ=cluster_environ(tmp_path))
     assert done.returncode == 2
@@ -131,12 +137,18 @@ def test_a_full_disk_for_what_is_to_be_uploaded_is_one_line_that_names_it(
     bucket: str, drawn: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     for number in range(80):  # 10 MB of features, 5 when compressed
-        link_photos(tmp_path / "in" / str(number), drawn, [str(path.relative_to(drawn)) for path in drawn.rglob("*.jpg")])
+        link_photos(
+            tmp_path / "in" / str(number), drawn, [str(path.relative_to(drawn)) for path in drawn.rglob("*.jpg")]
+        )
     environ = {**os.environ, "TMPDIR": str(small_disk)}
-    done = orchard("run", "--input", tmp_path / "in", "--output", f"{bucket}/out", "--master", "local[2]", environ=environ)
+    done = orchard(
+        "run", "--input", tmp_path / "in", "--output", f"{bucket}/out", "--master", "local[2]", environ=environ
+    )
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("orchard: error: Spark stopped: No space left on device: a disk is full: make room for the output and for")
+    assert said.startswith(
+        "orchard: error: Spark stopped: No space left on device: a disk is full: make room for the output and for"
+    )
     assert "TMPDIR" in said
     assert list(small_disk.iterdir()) == []
     assert list(open_store(bucket).list()) == []
@@ -159,8 +171,23 @@ def test_a_cluster_with_a_connector_writes_by_itself(
     (tmp_path / "conf" / "spark-defaults.conf").write_text(CONNECTOR.format(folder=bucket / "deep"))
     with serving_folder(bucket) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        environ = {**cluster_environ(tmp_path), "SPARK_CONF_DIR": str(tmp_path / "conf"), "TMPDIR": str(tmp_path / "nowhere")}
-        arguments = ("--input", drawn, "--output", "s3://fruit/deep/er", "--master", CLUSTER, "--partitions", 4, "--chunk", 12)
+        environ = {
+            **cluster_environ(tmp_path),
+            "SPARK_CONF_DIR": str(tmp_path / "conf"),
+            "TMPDIR": str(tmp_path / "nowhere"),
+        }
+        arguments = (
+            "--input",
+            drawn,
+            "--output",
+            "s3://fruit/deep/er",
+            "--master",
+            CLUSTER,
+            "--partitions",
+            4,
+            "--chunk",
+            12,
+        )
         done = orchard("run", *arguments, environ=environ)
     assert done.returncode == 0, done.stderr
     remote = Output(bucket / "deep" / "er")

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from orchard.errors import OutputError
+from orchard.legacy.ledger import RunRecord
+from orchard.legacy.locks import OBJECT
+from orchard.legacy.output import open_output
+from orchard.legacy.stage import sha256
+from orchard.options import JobOptions
 
-from app.errors import OutputError
-from app.ledger import RunRecord
-from app.locks import OBJECT
-from app.options import JobOptions
-from app.output import open_output
-from app.stage import sha256
 from tests.s3.folder import serving_folder
 
 
@@ -90,10 +90,16 @@ def test_a_run_that_was_suspended_leaves_the_output_of_the_next_alone(
         run("s3://fruit/out", "second")
         assert content(out) == whole("second")
         hold.go.set()
-        with pytest.raises(OutputError, match="another run has taken over") if number < CHANGES - 1 else contextlib.nullcontext():
+        with (
+            pytest.raises(OutputError, match="another run has taken over")
+            if number < CHANGES - 1
+            else contextlib.nullcontext()
+        ):
             first.result(30)
     visible, (method, *keys) = {key: text for key, text in content(out).items() if key[0] != "."}, hold.request.split()
-    if late and method == "POST" and "out/report.json" in keys:  # what cannot be excluded: see `app.publication`
+    if (
+        late and method == "POST" and "out/report.json" in keys
+    ):  # what cannot be excluded: see `orchard.legacy.publication`
         assert visible == {key: text for key, text in whole("second").items() if f"out/{key}" not in keys}
     else:
         assert visible == whole("second")

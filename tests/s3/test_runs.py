@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from orchard.errors import MachineError
+from orchard.features.job import Network, featurize
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.weights import BakedWeights
+from orchard.photos.access import WITNESSES, find_witnesses
+from orchard.photos.buckets import BucketSource
+from orchard.photos.manifest import arrange, to_table
+from orchard.spark.session import explain_spark_errors
+from orchard.storage import objects
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from app import objects
-from app.access import WITNESSES, find_witnesses
-from app.backbones import MOBILENET_V2
-from app.buckets import BucketSource
-from app.errors import MachineError
-from app.features import Network, featurize
-from app.manifest import arrange, to_table
-from app.session import explain_spark_errors
-from app.weights import BakedWeights
 from tests.runs import orchard, run_in
 from tests.s3.server import BUCKET, Blob, Endpoint, Faults, blobs_of, serving
 
@@ -44,17 +44,23 @@ def point(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, spark: SparkSessi
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint.address)
     objects.forget()
     if spark:
-        spark.sparkContext.environment.update({name: value for name, value in os.environ.items() if name.startswith("AWS_")})
+        spark.sparkContext.environment.update(
+            {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        )
     return f"s3://{BUCKET}"
 
 
 def many(drawn: Path, count: int) -> dict[str, Blob]:
     """So many different photos: the drawn ones, each with another comment at its end, which no decoder looks at."""
     contents = itertools.cycle(sorted(drawn.rglob("*.jpg")))
-    return {f"in/variety {n % 20}/photo {n}.jpg": Blob(next(contents).read_bytes() + str(n).encode()) for n in range(count)}
+    return {
+        f"in/variety {n % 20}/photo {n}.jpg": Blob(next(contents).read_bytes() + str(n).encode()) for n in range(count)
+    }
 
 
-def test_a_bucket_gives_what_a_folder_gives(workers: SparkSession, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_gives_what_a_folder_gives(
+    workers: SparkSession, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     local = run_in(workers, input=drawn, output=tmp_path / "local")
     with serving({f"photos of/{path}": blob for path, blob in blobs_of(drawn).items()}) as endpoint:
         uri = point(monkeypatch, endpoint, workers)
@@ -80,11 +86,15 @@ def test_every_photo_of_a_failing_bucket_is_accounted_for(
     lasting = dict(zip(sorted(blobs)[7 :: COUNT // 7], itertools.cycle(LASTING), strict=False))
     faults = Faults(share=0.05, kinds=(*("503", "500", "reset", "cut") * 5, "stall"), keys=lasting)
     with serving(blobs, faults) as endpoint:
-        output = run_in(workers, input=f"{point(monkeypatch, endpoint, workers)}/in", output=tmp_path / "out", partitions=4)
+        output = run_in(
+            workers, input=f"{point(monkeypatch, endpoint, workers)}/in", output=tmp_path / "out", partitions=4
+        )
     features, rejected = output.rows("features"), output.rows("rejected")
     paths = [f"in/{row['path']}" for row in features + rejected]
     assert collections.Counter(paths) == collections.Counter(blobs.keys())
-    assert {f"in/{row['path']}": row["reason"] for row in rejected} == {key: LASTING[fault] for key, fault in lasting.items()}
+    assert {f"in/{row['path']}": row["reason"] for row in rejected} == {
+        key: LASTING[fault] for key, fault in lasting.items()
+    }
     assert output.report["counts"] == {"listed": COUNT, "featurized": COUNT - len(lasting), "rejected": len(lasting)}
     # The driver has read a few before the tasks do.
     with serving(blobs, faults) as same:
@@ -153,7 +163,12 @@ def test_access_that_is_lost_stops_the_run_and_costs_no_photo(
 ) -> None:
     blobs = many(drawn, 100)
     with serving(blobs, Revoked(after=after)) as endpoint:
-        asked = {"input": f"{point(monkeypatch, endpoint, workers)}/in", "output": tmp_path / "out", "partitions": 4, "chunk": 25}
+        asked = {
+            "input": f"{point(monkeypatch, endpoint, workers)}/in",
+            "output": tmp_path / "out",
+            "partitions": 4,
+            "chunk": 25,
+        }
         message = r"on an executor: .* what could be read when the run began cannot be any more \(forbidden: 403 AccessDenied\)"
         with pytest.raises(MachineError, match=message) as raised:
             run_in(workers, **asked)
@@ -165,7 +180,9 @@ def test_access_that_is_lost_stops_the_run_and_costs_no_photo(
     assert output.report["counts"] == {"listed": 100, "featurized": 100, "rejected": 0}
 
 
-def test_what_is_wrong_with_a_bucket_ends_the_command_with_one_line(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_with_a_bucket_ends_the_command_with_one_line(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving(blobs_of(drawn)) as endpoint:
         uri = point(monkeypatch, endpoint)
         endpoint.faults = Faults(keys=dict.fromkeys(endpoint.blobs, "403"))
@@ -182,11 +199,20 @@ def test_what_is_wrong_with_a_bucket_ends_the_command_with_one_line(drawn: Path,
 
 def test_copies_are_counted_and_reported(workers: SparkSession, drawn: Path, tmp_path: Path) -> None:
     photos = sorted(drawn.rglob("*.jpg"))[:4]
-    names = {"Training/a/0.jpg": 0, "Training/a/1.jpg": 1, "Training/b/0.jpg": 0, "Test/a/0.jpg": 0, "Test/a/2.jpg": 2, "Test/c/1.jpg": 1}
+    names = {
+        "Training/a/0.jpg": 0,
+        "Training/a/1.jpg": 1,
+        "Training/b/0.jpg": 0,
+        "Test/a/0.jpg": 0,
+        "Test/a/2.jpg": 2,
+        "Test/c/1.jpg": 1,
+    }
     for name, number in names.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(photos[number].read_bytes())
     output = run_in(workers, input=tmp_path / "in", output=tmp_path / "out")
     assert output.report["duplicates"] == {"exact": 3, "test_in_training": 2}
     done = orchard("report", output.folder)
-    assert "3 photos have the bytes of an earlier one, 2 of them in Test with the same bytes in Training" in " ".join(done.stdout.split())
+    assert "3 photos have the bytes of an earlier one, 2 of them in Test with the same bytes in Training" in " ".join(
+        done.stdout.split()
+    )

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from orchard.errors import InputError, OutputError, UsageError
+from orchard.storage.stores import ObjectStore, Store, open_store
 
-from app.errors import InputError, OutputError, UsageError
-from app.stores import ObjectStore, Store, open_store
 from tests.s3.folder import serving_folder
 
 KEYS = ["a.txt", "a/b c.txt", "a/b/100%.txt", "a/é🍎#?&+.txt", "ab/1.txt"]
@@ -154,7 +154,12 @@ def test_an_unknown_scheme_is_a_usage_error() -> None:
 
 def test_a_missing_bucket_is_one_line(bucket: str) -> None:
     store = ObjectStore(f"{bucket}-nowhere/out")
-    for action in (lambda: list(store.list()), lambda: store.write("a", b""), lambda: store.create("a", b""), lambda: store.read("a")):
+    for action in (
+        lambda: list(store.list()),
+        lambda: store.write("a", b""),
+        lambda: store.create("a", b""),
+        lambda: store.read("a"),
+    ):
         with pytest.raises(OutputError, match="there is no such bucket") as raised:
             action()
         assert "\n" not in str(raised.value)

@@ -8,20 +8,28 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from orchard.errors import PhotoError
+from orchard.features.job import (
+    BLOCK,
+    Network,
+    TaskReport,
+    TaskReports,
+    _decode_block,
+    featurize,
+    featurize_slice,
+    featurize_udf,
+)
+from orchard.features.progress import make_row_counter
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.runtimes import make_predict
+from orchard.network.weights import BakedWeights
+from orchard.photos.decoding import decode
+from orchard.photos.manifest import arrange, partition_bounds, to_table
+from orchard.photos.prefetch import Ahead, Content
+from orchard.photos.source import Photo, ignore, open_source
+from orchard.tables import columns
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
-
-from app import columns
-from app.backbones import MOBILENET_V2
-from app.errors import PhotoError
-from app.features import BLOCK, Network, TaskReport, TaskReports, _decode_block, featurize, featurize_slice, featurize_udf
-from app.manifest import arrange, partition_bounds, to_table
-from app.pixels import decode
-from app.progress import make_row_counter
-from app.readahead import Ahead, Content
-from app.runtimes import make_predict
-from app.sources import Photo, ignore, open_source
-from app.weights import BakedWeights
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +46,9 @@ def one_by_one(folder: Path, weights: BakedWeights, paths: list[str]) -> np.ndar
     return np.stack([predict(decode((folder / path).read_bytes(), MOBILENET_V2.input_size)[None])[0] for path in paths])
 
 
-def test_tasks_write_what_a_plain_loop_computes(spark: SparkSession, network: Network, drawn: Path, tmp_path: Path) -> None:
+def test_tasks_write_what_a_plain_loop_computes(
+    spark: SparkSession, network: Network, drawn: Path, tmp_path: Path
+) -> None:
     photos = photos_of(drawn)
     bounds = partition_bounds(len(photos), 5)
     reports = featurize(spark, open_source(str(drawn)), network, to_table(photos), bounds, str(tmp_path / "features"))
@@ -55,19 +65,30 @@ def test_tasks_write_what_a_plain_loop_computes(spark: SparkSession, network: Ne
     np.testing.assert_array_equal(np.array([row.features for row in rows.values()], np.float32), expected)
 
 
-def test_progress_counts_the_photos_of_the_running_query(spark: SparkSession, network: Network, drawn: Path, tmp_path: Path) -> None:
+def test_progress_counts_the_photos_of_the_running_query(
+    spark: SparkSession, network: Network, drawn: Path, tmp_path: Path
+) -> None:
     photos = photos_of(drawn)
     spark.range(1000).count()  # an earlier query is none of its business
     count = make_row_counter(spark)
     assert count() == 0
-    featurize(spark, open_source(str(drawn)), network, to_table(photos), partition_bounds(len(photos), 2), str(tmp_path / "features"))
+    featurize(
+        spark,
+        open_source(str(drawn)),
+        network,
+        to_table(photos),
+        partition_bounds(len(photos), 2),
+        str(tmp_path / "features"),
+    )
     deadline = time.monotonic() + 20
     while count() < len(photos) and time.monotonic() < deadline:  # Spark's listeners lag a little
         time.sleep(0.05)
     assert count() == len(photos)
 
 
-def test_a_partition_without_photos_reports_zero(spark: SparkSession, network: Network, drawn: Path, tmp_path: Path) -> None:
+def test_a_partition_without_photos_reports_zero(
+    spark: SparkSession, network: Network, drawn: Path, tmp_path: Path
+) -> None:
     photos = photos_of(drawn)[:2]
     bounds = partition_bounds(len(photos), 3)
     reports = featurize(spark, open_source(str(drawn)), network, to_table(photos), bounds, str(tmp_path / "features"))
@@ -82,7 +103,9 @@ def test_a_slice_reads_ahead_and_keeps_the_order(network: Network, drawn: Path) 
         uri = "memory"
         readers = 8
 
-        def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
+        def read(
+            self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True
+        ) -> bytes:
             reads.append(path)
             on_retry()
             return b"" if path.endswith("7") else content
@@ -98,7 +121,9 @@ def test_a_slice_reads_ahead_and_keeps_the_order(network: Network, drawn: Path) 
     assert {row["sha256"] for row in rest} == {hashlib.sha256(content).hexdigest()}
     assert sorted(reads) == sorted(paths)
     assert (report.photos, report.featurized, report.retries) == (len(paths), len(rest), len(paths))
-    assert {(rejection.path, rejection.reason) for rejection in report.rejections} == {(p, "empty") for p in paths if p.endswith("7")}
+    assert {(rejection.path, rejection.reason) for rejection in report.rejections} == {
+        (p, "empty") for p in paths if p.endswith("7")
+    }
 
 
 def test_a_task_that_ran_twice_counts_once() -> None:
@@ -113,8 +138,12 @@ def test_network_is_loaded_once_a_process(network: Network) -> None:
 
 
 def test_udf_on_any_frame_of_bytes(spark: SparkSession, network: Network, drawn: Path) -> None:
-    frame = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(drawn)).select("path", "content")
-    bad = spark.createDataFrame([("bad", bytearray(b"not a photo")), ("null", None), ("empty", bytearray())], "path string, content binary")
+    frame = (
+        spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(drawn)).select("path", "content")
+    )
+    bad = spark.createDataFrame(
+        [("bad", bytearray(b"not a photo")), ("null", None), ("empty", bytearray())], "path string, content binary"
+    )
     extract = featurize_udf(weights=network.weights.folder)
     rows = frame.union(bad).select("path", extract("content").alias("features")).collect()
     assert len(rows) == 27

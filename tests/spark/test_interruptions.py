@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from orchard.photos.sample import draw_samples
 
-from app.sample import draw_samples
 from tests.runs import Output, orchard
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -36,8 +36,22 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def started(photos: Path, output: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """A run that has begun to featurize, in a process group of its own as under a shell."""
-    command = [sys.executable, "-m", "app", "run", "--input", str(photos), "--output", str(output), "--master", "local[2]", *more]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "orchard",
+        "run",
+        "--input",
+        str(photos),
+        "--output",
+        str(output),
+        "--master",
+        "local[2]",
+        *more,
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stderr
         assert "1,520 photos" in process.stderr.readline()
         deadline = time.monotonic() + 60
@@ -77,7 +91,9 @@ def test_ctrl_c_keeps_what_is_committed(many: Path, tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    (said,) = re.findall(r"^orchard: interrupted: (\d) of 8 chunks are kept: continue with --resume, an earlier", errors, re.MULTILINE)
+    (said,) = re.findall(
+        r"^orchard: interrupted: (\d) of 8 chunks are kept: continue with --resume, an earlier", errors, re.MULTILINE
+    )
     refused = orchard("run", "--input", many, "--output", tmp_path / "out", *CUT)
     assert refused.returncode == 1
     assert f"holds {said} of 8 chunks of an unfinished run" in refused.stderr
@@ -106,7 +122,9 @@ def test_a_folder_that_goes_away_stops_the_run_and_costs_no_photo(many: Path, tm
 
 def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(many: Path, tmp_path: Path) -> None:
     limited = ("--varieties", 1, "--per-variety", 6)
-    assert orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", *limited).returncode == 0
+    assert (
+        orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", *limited).returncode == 0
+    )
     before = Output(tmp_path / "out").report
     with started(many, tmp_path / "out", "--overwrite") as process:
         family = psutil.Process(process.pid).children(recursive=True)
@@ -115,7 +133,9 @@ def test_a_killed_run_leaves_the_earlier_output_whole_and_the_next_one_works(man
     assert Output(tmp_path / "out").report == before
     assert len(Output(tmp_path / "out").rows("features")) == 6
     wait_until_gone(family)
-    done = orchard("run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--overwrite", *limited)
+    done = orchard(
+        "run", "--input", many, "--output", tmp_path / "out", "--master", "local[2]", "--overwrite", *limited
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
 

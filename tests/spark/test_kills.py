@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from orchard.photos.sample import draw_samples
 
-from app.sample import draw_samples
 from tests.runs import Output, cluster_environ
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -57,8 +57,23 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def start(photos: Path, output: Path, master: str, environ: dict[str, str], *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "app", "run", "--input", str(photos), "--output", str(output), "--master", master, *CUT, *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "orchard",
+        "run",
+        "--input",
+        str(photos),
+        "--output",
+        str(output),
+        "--master",
+        master,
+        *CUT,
+        *more,
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ, start_new_session=True
+    )
 
 
 def victims(run: subprocess.Popen[str], kind: str) -> list[psutil.Process]:
@@ -86,7 +101,9 @@ def kill_one(run: subprocess.Popen[str], kind: str, output: Path, chance: random
     return None
 
 
-def run_and_kill(bench: Bench, kind: str, output: Path, chance: random.Random) -> tuple[subprocess.Popen[str], str, str]:
+def run_and_kill(
+    bench: Bench, kind: str, output: Path, chance: random.Random
+) -> tuple[subprocess.Popen[str], str, str]:
     """A run of which a process was killed, when that was, and what it said; one that ended before that is not counted."""
     for _ in range(5):
         run = start(bench.photos, output, VICTIMS[kind], bench.environ)

@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from orchard.errors import InputError
+from orchard.pca import job as reduction
+from orchard.pca import projection
+from orchard.pca.model import model_files, read_model
+from orchard.pca.moments import Moments
+from orchard.pca.projection import Projection, fix_signs
+from orchard.storage.stores import open_store
+from orchard.tables import columns
 from py4j.protocol import Py4JJavaError
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import PCA, PCAModel, StandardScaler, StandardScalerModel
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
-
-from app import columns, projection, reduction
-from app.errors import InputError
-from app.model import model_files, read_model
-from app.moments import Moments
-from app.projection import Projection, fix_signs
-from app.stores import open_store
 
 TOLERANCE = 1e-6
 EVERYWHERE = open_store("/")  # so that the keys of files are their paths
@@ -76,7 +77,9 @@ def test_fit_is_stock_pyspark_ml(spark: SparkSession, shape: tuple[int, int], fa
     pca = PCA(k=fitted.k, inputCol="s", outputCol="p").fit(scaler.transform(vectors))
     np.testing.assert_allclose(fitted.mean, scaler.mean.toArray(), rtol=1e-12)
     np.testing.assert_allclose(fitted.std, scaler.std.toArray(), atol=1e-9)
-    np.testing.assert_allclose(fitted.explained_variance_ratio[: fitted.k], pca.explainedVariance.toArray(), atol=TOLERANCE)
+    np.testing.assert_allclose(
+        fitted.explained_variance_ratio[: fitted.k], pca.explainedVariance.toArray(), atol=TOLERANCE
+    )
     np.testing.assert_allclose(fitted.loadings, fix_signs(pca.pc.toArray()), atol=TOLERANCE)
 
 
@@ -109,14 +112,20 @@ def test_saved_model_is_stock_and_gives_the_same_components(spark: SparkSession,
     save_model(fitted, tmp_path / "model", spark_version=spark.version)
     reduction.write_components(spark, EVERYWHERE, files, fitted, str(tmp_path / "components"))
     model = PipelineModel.load(str(tmp_path / "model"))
-    stock = model.transform(spark.read.parquet(*files).select("path", array_to_vector(col("features")).alias("features"))).collect()
+    stock = model.transform(
+        spark.read.parquet(*files).select("path", array_to_vector(col("features")).alias("features"))
+    ).collect()
     ours = {row.path: row.components for row in spark.read.parquet(str(tmp_path / "components")).collect()}
     assert len(ours) == 50
-    np.testing.assert_allclose([ours[row.path] for row in stock], [row.components.toArray() for row in stock], atol=1e-5)
+    np.testing.assert_allclose(
+        [ours[row.path] for row in stock], [row.components.toArray() for row in stock], atol=1e-5
+    )
 
 
 def test_saved_model_is_what_spark_itself_saves(spark: SparkSession, tmp_path: Path) -> None:
-    fitted = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
+    fitted = reduction.fit(
+        spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6
+    )
     save_model(fitted, tmp_path / "ours", spark_version=spark.version)
     ours = PipelineModel.load(str(tmp_path / "ours"))
     scaler, pca = cast(StandardScalerModel, ours.stages[0]), cast(PCAModel, ours.stages[1])
@@ -131,7 +140,9 @@ def test_saved_model_is_what_spark_itself_saves(spark: SparkSession, tmp_path: P
     np.testing.assert_array_equal(np.asarray(pca.explainedVariance.toArray()), fitted.explained_variance_ratio[:6])
     ours.save(str(tmp_path / "again"))
     for name in ("0_orchard_scaler", "1_orchard_pca"):
-        one, other = (spark.read.parquet(str(tmp_path / which / "stages" / name / "data")) for which in ("ours", "again"))
+        one, other = (
+            spark.read.parquet(str(tmp_path / which / "stages" / name / "data")) for which in ("ours", "again")
+        )
         assert one.schema == other.schema
         assert one.collect() == other.collect()
 
@@ -149,7 +160,9 @@ def test_saved_model_of_equal_fits_is_equal_to_the_byte(spark: SparkSession, tmp
 
 
 def test_a_saved_model_is_read_back_whole(spark: SparkSession, tmp_path: Path) -> None:
-    fitted = reduction.fit(spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6)
+    fitted = reduction.fit(
+        spark, EVERYWHERE, files_of(tmp_path / "features", draw(50, 30), 2), feature_size=30, components=6
+    )
     save_model(fitted, tmp_path / "model", spark_version="3.5.6")
     again = read_model(open_store(str(tmp_path)), "model", fitted.explained_variance_ratio)
     for name in ("mean", "std", "loadings", "explained_variance_ratio"):

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orchard.errors import InputError, OutputError, UsageError
+from orchard.features.job import TaskReport
+from orchard.legacy.steps import check_landed
+from orchard.network.weights import BakedWeights
+from orchard.pca import job as reduction
+from orchard.pca.model import read_model
+from orchard.storage.stores import Stored, open_store
+from orchard.tables import parquet
 from pyspark.sql import SparkSession
 
-from app import parquet, reduction
-from app.errors import InputError, OutputError, UsageError
-from app.features import TaskReport
-from app.model import read_model
-from app.steps import check_landed
-from app.stores import Stored, open_store
-from app.weights import BakedWeights
 from tests.runs import Output, identities, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -59,7 +60,9 @@ def test_a_resumed_run_is_an_unbroken_one_to_the_bit(spark: SparkSession, photos
     assert sorted(path.name for path in resumed.folder.iterdir() if path.name.startswith(".")) == []
 
 
-def test_a_resumed_run_is_fitted_as_it_began_on_whatever_slots(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_is_fitted_as_it_began_on_whatever_slots(
+    spark: SparkSession, photos: Path, tmp_path: Path
+) -> None:
     unbroken = run_in(spark, input=photos, output=tmp_path / "unbroken", **CUT)
     cut_off(spark, photos, tmp_path / "out")
     first = tmp_path / "out" / ".partial" / "chunks" / "000000.json"
@@ -69,12 +72,17 @@ def test_a_resumed_run_is_fitted_as_it_began_on_whatever_slots(spark: SparkSessi
     resumed = run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT)
     store = open_store(str(resumed.folder))
     expected = reduction.fit(spark, store, parquet.files(store, "features"), feature_size=1280, slots=7)
-    ours, other = (read_model(open_store(str(run.folder)), "model", expected.explained_variance_ratio) for run in (resumed, unbroken))
+    ours, other = (
+        read_model(open_store(str(run.folder)), "model", expected.explained_variance_ratio)
+        for run in (resumed, unbroken)
+    )
     assert ours.loadings.tobytes() == expected.loadings.tobytes() != other.loadings.tobytes()
 
 
 def test_chunks_do_not_change_the_result(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
-    many, one = (run_in(spark, input=photos, output=tmp_path / str(chunk), partitions=9, chunk=chunk) for chunk in (1, 100))
+    many, one = (
+        run_in(spark, input=photos, output=tmp_path / str(chunk), partitions=9, chunk=chunk) for chunk in (1, 100)
+    )
     assert (many.report["chunks"]["total"], one.report["chunks"]["total"]) == (9, 1)
     for table in ("features", "components", "rejected"):
         assert many.table(table).equals(one.table(table))
@@ -112,7 +120,9 @@ def test_another_run_than_the_one_that_was_cut_off_is_refused(
             run_in(spark, **{"input": photos, "output": out, "resume": True, **CUT, **other})
         assert difference in str(refusal.value)
         assert "give it the same, or start again with --overwrite" in str(refusal.value)
-    with pytest.raises(OutputError, match="holds 5 of 5 chunks of an unfinished run: continue it with --resume, or start again"):
+    with pytest.raises(
+        OutputError, match="holds 5 of 5 chunks of an unfinished run: continue it with --resume, or start again"
+    ):
         run_in(spark, input=photos, output=out, **CUT)
     assert run_in(spark, input=photos, output=out, overwrite=True, **CUT).report["chunks"]["resumed"] == 0
 
@@ -138,7 +148,9 @@ def test_a_changed_input_is_refused(spark: SparkSession, photos: Path, tmp_path:
     assert run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT).report["chunks"]["resumed"] == 5
 
 
-def test_resuming_what_is_not_there_begins_and_what_is_finished_is_done(spark: SparkSession, drawn: Path, tmp_path: Path) -> None:
+def test_resuming_what_is_not_there_begins_and_what_is_finished_is_done(
+    spark: SparkSession, drawn: Path, tmp_path: Path
+) -> None:
     first = run_in(spark, input=drawn, output=tmp_path / "out", resume=True)
     files = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
     again = orchard("run", "--input", drawn, "--output", tmp_path / "out", "--resume", "--json")
@@ -151,14 +163,20 @@ def test_resuming_what_is_not_there_begins_and_what_is_finished_is_done(spark: S
     assert "has --components unset, this one 3" in other.stderr
 
 
-def test_a_finished_run_is_not_done_where_the_input_has_changed(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_done_where_the_input_has_changed(
+    spark: SparkSession, photos: Path, tmp_path: Path
+) -> None:
     run_in(spark, input=photos, output=tmp_path / "out")
     shutil.copy(next(photos.rglob("0_100.jpg")), photos / "new.jpg")
-    with pytest.raises(InputError, match=r"the finished run listed it: 1 added; the first is new.jpg: extend the output with --since"):
+    with pytest.raises(
+        InputError, match=r"the finished run listed it: 1 added; the first is new.jpg: extend the output with --since"
+    ):
         run_in(spark, input=photos, output=tmp_path / "out", resume=True)
 
 
-def test_an_output_that_was_to_be_replaced_is_not_taken_for_the_new_one(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+def test_an_output_that_was_to_be_replaced_is_not_taken_for_the_new_one(
+    spark: SparkSession, photos: Path, tmp_path: Path
+) -> None:
     run_in(spark, input=photos, output=tmp_path / "out", per_variety=3, components=3)
     cut_off(spark, photos, tmp_path / "out", overwrite=True)
     for commit in tmp_path.glob("out/.partial/chunks/*.json"):
@@ -171,15 +189,21 @@ def test_an_output_that_was_to_be_replaced_is_not_taken_for_the_new_one(spark: S
 def test_features_that_a_worker_kept_to_itself_are_missed(tmp_path: Path) -> None:
     tasks = [TaskReport(0, 3, 3), TaskReport(1, 3, 0), TaskReport(2, 3, 3)]
     check_landed([Stored("x/part-00000-a.parquet", 1), Stored("x/part-00002-a.parquet", 1)], tasks, "out")
-    with pytest.raises(OutputError, match=r"2 tasks wrote features, and 1 of their files are there: name a folder that every machine"):
+    with pytest.raises(
+        OutputError, match=r"2 tasks wrote features, and 1 of their files are there: name a folder that every machine"
+    ):
         check_landed([Stored("x/part-00000-a.parquet", 1)], tasks, "out")
 
 
-def test_a_run_that_replaces_an_output_can_be_gone_on_with_too(spark: SparkSession, photos: Path, tmp_path: Path) -> None:
+def test_a_run_that_replaces_an_output_can_be_gone_on_with_too(
+    spark: SparkSession, photos: Path, tmp_path: Path
+) -> None:
     before = run_in(spark, input=photos, output=tmp_path / "out", components=3).report
     cut_off(spark, photos, tmp_path / "out", overwrite=True)
     assert Output(tmp_path / "out").report == before
-    planned = orchard("run", "--input", photos, "--output", tmp_path / "out", "--partitions", 9, "--resume", "--dry-run", "--json")
+    planned = orchard(
+        "run", "--input", photos, "--output", tmp_path / "out", "--partitions", 9, "--resume", "--dry-run", "--json"
+    )
     assert json.loads(planned.stdout)["done"] == "5 of 5 chunks"
     run_in(spark, input=photos, output=tmp_path / "out", resume=True, **CUT)
     assert Output(tmp_path / "out").report["pca"]["k"] != 3

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orchard.errors import InputError, OutputError, UsageError
+from orchard.network.weights import BakedWeights
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from app.errors import InputError, OutputError, UsageError
-from app.weights import BakedWeights
 from tests.runs import Output, cluster_environ, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -74,7 +74,9 @@ def test_every_photo_is_featurized_or_rejected(spark: SparkSession, drawn: Path,
     good, bad = make_orchard_of_troubles(tmp_path / "in", drawn)
     output = run_in(spark, input=tmp_path / "in", output=tmp_path / "out", partitions=3)
     assert {row["path"] for row in output.rows("manifest")} == good | bad.keys()
-    assert {row["path"] for row in output.rows("features")} == {row["path"] for row in output.rows("components")} == good
+    assert (
+        {row["path"] for row in output.rows("features")} == {row["path"] for row in output.rows("components")} == good
+    )
     assert {row["path"]: row["reason"] for row in output.rows("rejected")} == bad
     assert output.report["counts"] == {"listed": len(good) + len(bad), "featurized": len(good), "rejected": len(bad)}
     assert sum(photos for _, photos in output.report["partitions"]) == len(good) + len(bad)
@@ -97,11 +99,16 @@ def test_the_same_photos_give_the_same_result(spark: SparkSession, drawn: Path, 
         assert [row["path"] for row in other.rows("features")] == [row["path"] for row in one.rows("features")]
         exact = "runtime" not in options
         np.testing.assert_allclose(
-            other.matrix("features", "features"), one.matrix("features", "features"), rtol=0, atol=0 if exact else RUNTIME_TOLERANCE
+            other.matrix("features", "features"),
+            one.matrix("features", "features"),
+            rtol=0,
+            atol=0 if exact else RUNTIME_TOLERANCE,
         )
         assert other.report["pca"]["k"] == one.report["pca"]["k"]
         np.testing.assert_allclose(
-            other.report["pca"]["explained_variance_ratio"], one.report["pca"]["explained_variance_ratio"], atol=TOLERANCE
+            other.report["pca"]["explained_variance_ratio"],
+            one.report["pca"]["explained_variance_ratio"],
+            atol=TOLERANCE,
         )
         components = other.matrix("components", "components"), one.matrix("components", "components")
         np.testing.assert_allclose(*components, atol=TOLERANCE if exact else 50 * RUNTIME_TOLERANCE)
@@ -112,7 +119,15 @@ def test_folders_named_from_here_serve_a_cluster_whose_tasks_are_elsewhere(
 ) -> None:
     named = ("--input", drawn.name, "--output", os.path.relpath(tmp_path / "out", drawn.parent))
     with_weights = ("--weights", os.path.relpath(weights.folder, drawn.parent))
-    done = orchard("run", *named, *with_weights, "--master", "local-cluster[1,1,1024]", environ=cluster_environ(tmp_path), cwd=drawn.parent)
+    done = orchard(
+        "run",
+        *named,
+        *with_weights,
+        "--master",
+        "local-cluster[1,1,1024]",
+        environ=cluster_environ(tmp_path),
+        cwd=drawn.parent,
+    )
     assert done.returncode == 0, done.stderr
     whole = run_in(spark, input=drawn, output=tmp_path / "whole")
     assert Output(tmp_path / "out").table("features").equals(whole.table("features"))
@@ -121,7 +136,9 @@ def test_folders_named_from_here_serve_a_cluster_whose_tasks_are_elsewhere(
 def test_first_varieties_and_photos(spark: SparkSession, drawn: Path, tmp_path: Path) -> None:
     output = run_in(spark, input=drawn, output=tmp_path / "out", varieties=2, per_variety=3, components=2)
     names = sorted(folder.name for folder in drawn.iterdir())[:2]
-    assert [row["path"] for row in output.rows("manifest")] == [f"{name}/{photo}_100.jpg" for name in names for photo in range(3)]
+    assert [row["path"] for row in output.rows("manifest")] == [
+        f"{name}/{photo}_100.jpg" for name in names for photo in range(3)
+    ]
     assert output.report["pca"]["k"] == 2
     assert output.report["pca"]["variance_target"] is None
     assert output.matrix("components", "components").shape == (6, 2)
@@ -223,7 +240,9 @@ def test_sample_dry_run_and_report_commands(spark: SparkSession, tmp_path: Path)
     import json
 
     assert orchard("sample", "--output", tmp_path / "photos", "--varieties", 2, "--per-variety", 4).returncode == 0
-    planned = json.loads(orchard("run", "--input", tmp_path / "photos", "--output", tmp_path / "out", "--dry-run", "--json").stdout)
+    planned = json.loads(
+        orchard("run", "--input", tmp_path / "photos", "--output", tmp_path / "out", "--dry-run", "--json").stdout
+    )
     assert (planned["photos"], planned["partitions"]) == (8, [[0, 2], [1, 2], [2, 2], [3, 2]])
     assert not (tmp_path / "out").exists()
     run_in(spark, input=tmp_path / "photos", output=tmp_path / "out")
@@ -238,7 +257,18 @@ def test_sample_dry_run_and_report_commands(spark: SparkSession, tmp_path: Path)
 def test_whoever_reads_no_further_gets_no_error(weights: BakedWeights, drawn: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "app", "run", "--input", str(drawn), "--output", str(tmp_path / "out"), "--dry-run", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "orchard",
+        "run",
+        "--input",
+        str(drawn),
+        "--output",
+        str(tmp_path / "out"),
+        "--dry-run",
+        "--json",
+    ]
     try:
         done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     finally:

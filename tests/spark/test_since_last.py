@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from orchard.errors import InputError, UsageError
+from orchard.legacy.extension import Base, Extension
+from orchard.legacy.rewriting import touched
+from orchard.photos.access import REASONS
+from orchard.photos.sample import draw_samples
+from orchard.photos.source import Rejection
+from orchard.storage.stores import LocalStore
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import col
 
-from app.access import REASONS
-from app.errors import InputError, UsageError
-from app.extension import Base, Extension
-from app.rewriting import touched
-from app.sample import draw_samples
-from app.sources import Rejection
-from app.stores import LocalStore
 from tests.runs import Output, identities, orchard, run_in
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -38,7 +38,9 @@ def template(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> P
     shutil.copytree(folder / "more", folder / "in", ignore=shutil.ignore_patterns("[3-5]_100.jpg"))
     for number in range(6):
         (folder / "in" / "Zucchini").mkdir(exist_ok=True)
-        (folder / "in" / "Zucchini" / f"{number}.jpg").write_bytes(b"junk" if number == 5 else photo(folder / "more", number))
+        (folder / "in" / "Zucchini" / f"{number}.jpg").write_bytes(
+            b"junk" if number == 5 else photo(folder / "more", number)
+        )
     run_in(spark, input=folder / "in", output=folder / "out", partitions=6)
     return folder
 
@@ -86,7 +88,9 @@ def test_only_new_photos_are_featurized(spark: SparkSession, place: Path) -> Non
     report, listing = before.report, before.table("manifest")
     files = {table: files_of(before, table) for table in ("features", "components")}
     old = {table: vectors(before, table, table) for table in files}
-    model = {path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()}
+    model = {
+        path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()
+    }
     added = deliver(place, 3)
     after = extend(spark, place)
     assert after.report["counts"] == {"listed": 22, "featurized": 21, "rejected": 1}
@@ -102,9 +106,13 @@ def test_only_new_photos_are_featurized(spark: SparkSession, place: Path) -> Non
         assert files[table] < files_of(after, table)  # the very files
         assert {path: new[path] for path in old[table]} == old[table]
         assert sorted(set(new) - set(old[table])) == added
-    assert {path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()} == model
+    assert {
+        path.relative_to(place): path.read_bytes() for path in (place / "out" / "model").rglob("*") if path.is_file()
+    } == model
     stock = PipelineModel.load(str(place / "out" / "model"))
-    frame = spark.read.parquet(str(place / "out" / "features")).select("path", array_to_vector(col("features")).alias("features"))
+    frame = spark.read.parquet(str(place / "out" / "features")).select(
+        "path", array_to_vector(col("features")).alias("features")
+    )
     reduced = {row.path: row.components.toArray() for row in stock.transform(frame).collect()}
     for path, components in vectors(after, "components", "components").items():
         np.testing.assert_allclose(components, reduced[path], atol=TOLERANCE)
@@ -123,13 +131,19 @@ def test_a_delivery_after_a_delivery_and_refitting_are_as_one_run(spark: SparkSe
     at_once = run_in(spark, input=place / "in", output=place / "at once")
     assert vectors(after, "features", "features") == vectors(at_once, "features", "features")
     assert after.report["pca"]["k"] == at_once.report["pca"]["k"]
-    np.testing.assert_allclose(after.matrix("components", "components"), at_once.matrix("components", "components"), atol=TOLERANCE)
+    np.testing.assert_allclose(
+        after.matrix("components", "components"), at_once.matrix("components", "components"), atol=TOLERANCE
+    )
     assert after.rows("rejected") == at_once.rows("rejected")
 
 
 def test_a_changed_photo_replaces_its_rows_and_a_removed_one_stays(spark: SparkSession, place: Path) -> None:
     before = Output(place / "out")
-    created, files, old = before.report["created"], files_of(before, "features"), vectors(before, "features", "features")
+    created, files, old = (
+        before.report["created"],
+        files_of(before, "features"),
+        vectors(before, "features", "features"),
+    )
     changed, broken, mended, gone = "Zucchini/0.jpg", "Zucchini/1.jpg", "Zucchini/5.jpg", sorted(old)[0]
     (place / "in" / changed).write_bytes(photo(place / "more", 17))
     (place / "in" / broken).write_bytes(b"junk now")
@@ -178,7 +192,10 @@ def test_nothing_new_is_nothing_done(spark: SparkSession, place: Path) -> None:
     done = orchard("run", "--input", place / "in", "--output", place / "out", "--since-last")
     assert done.returncode == 0, done.stderr
     created = Output(place / "out").report["created"]
-    assert done.stderr == f"orchard: nothing new since {created}: 18 photos are there, 1 of them are gone from the input but kept here\n"
+    assert (
+        done.stderr
+        == f"orchard: nothing new since {created}: 18 photos are there, 1 of them are gone from the input but kept here\n"
+    )
     assert {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")} == files
 
 
@@ -200,7 +217,9 @@ def test_a_bad_delivery_is_rejected_and_no_more(spark: SparkSession, place: Path
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
-def test_a_photo_that_the_storage_did_not_give_is_asked_for_again(spark: SparkSession, place: Path, reason: str) -> None:
+def test_a_photo_that_the_storage_did_not_give_is_asked_for_again(
+    spark: SparkSession, place: Path, reason: str
+) -> None:
     (file,) = (place / "out" / "rejected").glob("*.parquet")
     table = pq.read_table(file)
     pq.write_table(table.set_column(2, "reason", pa.array([reason])), file)

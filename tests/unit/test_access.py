@@ -7,11 +7,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.access import REASONS, SILENCES, TRIES, WITNESSES, check_access, find_witnesses
-from app.errors import InputError, PhotoError
-from app.pixels import REASONS as ALL
-from app.sources import Photo, PhotoReader, ignore
+from orchard.errors import InputError, PhotoError
+from orchard.photos.access import REASONS, SILENCES, TRIES, WITNESSES, check_access, find_witnesses
+from orchard.photos.decoding import REASONS as ALL
+from orchard.photos.source import Photo, PhotoReader, ignore
 
 
 class Place(PhotoReader):
@@ -27,7 +26,9 @@ class Place(PhotoReader):
     def photos(self) -> list[Photo]:
         return [Photo(str(number), "a", 1, 0) for number in range(len(self.reasons))]
 
-    def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
+    def read(
+        self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True
+    ) -> bytes:
         self.tried.append(int(path))
         if reason := self.reasons[int(path)]:
             raise PhotoError(reason, "made up")

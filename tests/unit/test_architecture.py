@@ -39,24 +39,27 @@ def test_core_imports_no_engine(name: str) -> None:
 
 
 def test_options_and_errors_need_the_standard_library_only() -> None:
-    assert {name for name in modules_after("import app.options") if name.split(".")[0] in {"app", "numpy", "pyarrow", "PIL"}} == {
-        "app", "app.errors", "app.options",
+    assert {name for name in modules_after("import orchard.options") if name.split(".")[0] in {"app", "numpy", "pyarrow", "PIL"}} == {
+        "app", "orchard.errors", "orchard.options",
     }  # fmt: skip
 
 
 def test_the_job_imports_neither_the_bake_nor_the_launchers() -> None:
-    modules = modules_after("import app.__main__, app.pipeline")
-    assert not {"image", "deploy", "tensorflow", "boto3", "botocore", "obstore", "docker", "pandas", "matplotlib"} & modules
+    modules = modules_after("import orchard.cli, orchard.legacy.pipeline")
+    assert (
+        not {"image", "deploy", "tensorflow", "boto3", "botocore", "obstore", "docker", "pandas", "matplotlib"}
+        & modules
+    )
 
 
 def test_a_worker_needs_neither_tensorflow_nor_pandas() -> None:
-    modules = modules_after("import app.worker_daemon")
+    modules = modules_after("import orchard.spark.worker_daemon")
     assert "ai_edge_litert.interpreter" in modules
     assert not {"tensorflow", "pandas", "matplotlib", "botocore", "obstore"} & modules
 
 
 def test_a_run_on_folders_loads_nothing_of_object_storage() -> None:
     modules = modules_after(
-        "import app.sources as s, app.stores as t; list(s.open_source('docs').photos()); t.open_store('docs').exists('x')"
+        "import orchard.photos.source as s, orchard.storage.stores as t; list(s.open_source('docs').photos()); t.open_store('docs').exists('x')"
     )
-    assert not {"app.buckets", "botocore", "obstore"} & modules
+    assert not {"orchard.photos.buckets", "botocore", "obstore"} & modules

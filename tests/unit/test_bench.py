@@ -97,7 +97,13 @@ def test_dafts_photos_are_counted_in_its_table(tmp_path: Path) -> None:
 
 def test_orchards_report() -> None:
     numbers = cases.parse_orchard(json.dumps(REPORT), NOWHERE).numbers
-    assert (numbers["photos"], numbers["seconds"], numbers["predicting"], numbers["fit"], numbers["k"]) == (60, 6.0, 0.7, 0.5, 17)
+    assert (numbers["photos"], numbers["seconds"], numbers["predicting"], numbers["fit"], numbers["k"]) == (
+        60,
+        6.0,
+        0.7,
+        0.5,
+        17,
+    )
     assert (numbers["rate"], numbers["stage_rate"]) == (10, 20)
     assert numbers["warm_rate"] == pytest.approx(60 / (1.0 / 2))  # one second of work over two slots
 
@@ -107,7 +113,9 @@ def test_a_task_far_from_its_photos() -> None:
     assert cases.parse_reads(f"Loading\n{json.dumps(line)}\n", NOWHERE).numbers == line
 
 
-@pytest.mark.parametrize("parse", [cases.parse_reads, cases.parse_limit, cases.parse_notebook, cases.parse_daft, cases.parse_orchard])
+@pytest.mark.parametrize(
+    "parse", [cases.parse_reads, cases.parse_limit, cases.parse_notebook, cases.parse_daft, cases.parse_orchard]
+)
 @pytest.mark.parametrize("out", ["", "Killed\n", "[1]", '{"other": 1}'])
 def test_other_output_is_a_reason(parse: cases.Parse, out: str, tmp_path: Path) -> None:
     with pytest.raises(CaseError):
@@ -125,7 +133,9 @@ def test_a_pca_fit_says_which_lapack_it_used(lapack: str, native: bool) -> None:
 
 
 def case(program: str, size: int = 50) -> Case:
-    return Case("limit", "photos", size, lambda _: [sys.executable, "-c", program], cases.parse_limit, (("WORD", "limit"),))
+    return Case(
+        "limit", "photos", size, lambda _: [sys.executable, "-c", program], cases.parse_limit, (("WORD", "limit"),)
+    )
 
 
 def test_a_case_is_run_in_its_environment_and_timed(tmp_path: Path) -> None:
@@ -148,7 +158,10 @@ def test_every_target_names_cases_that_there_are(tmp_path: Path) -> None:
     names = [case.name for case in all_cases(tmp_path, quick=False)]
     assert len(set(names)) == len(names) == 34
     used = {
-        place[0] for target in targets(cases.PHOTOS, cases.ROWS, cases.READS, cases.SCALE) for place in (target.over, target.under) if place
+        place[0]
+        for target in targets(cases.PHOTOS, cases.ROWS, cases.READS, cases.SCALE)
+        for place in (target.over, target.under)
+        if place
     }
     assert used <= set(names)
     # The model of time takes every size of these.
@@ -156,7 +169,9 @@ def test_every_target_names_cases_that_there_are(tmp_path: Path) -> None:
     assert [case.size for case in all_cases(tmp_path, quick=True)] == [50] * 17
 
 
-@pytest.mark.parametrize(("wanted", "met"), [(">= 4", True), (">= 4.1", False), ("<= 4", True), ("< 4", False), ("", None)])
+@pytest.mark.parametrize(
+    ("wanted", "met"), [(">= 4", True), (">= 4.1", False), ("<= 4", True), ("< 4", False), ("", None)]
+)
 def test_a_ratio_against_what_was_wanted(wanted: str, met: bool | None) -> None:
     target = Target("notebook / Orchard", 50, ("notebook 50", "wall"), ("orchard 50", "wall"), wanted)
     value = target.value({"notebook 50": result(wall=20.0), "orchard 50": result(wall=5.0)})
@@ -181,7 +196,9 @@ def test_memory_by_role() -> None:
     ]
     assert roles(1, tree) == {1: "driver", 2: "driver", 3: "daemon", 4: "worker", 5: "worker"}
     pss = {"driver_pss": 450, "daemon_pss": 10, "worker_pss": 80, "all_pss": 610}
-    assert sizes(1, tree) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810} | pss
+    assert (
+        sizes(1, tree) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810} | pss
+    )
     assert sizes(1, tree[:1])["worker_pss"] == 0
     unasked = [replace(process, pss=None) for process in tree]
     assert sizes(1, unasked) == {"workers": 2, "driver_rss": 470, "daemon_rss": 90, "worker_rss": 130, "all_rss": 810}
@@ -196,7 +213,9 @@ def test_the_model_finds_fixed_and_per_photo_seconds_and_how_far_off_it_is() -> 
 
 
 def test_the_launchers_rates_are_those_of_the_results() -> None:
-    assert rates(json.loads(RESULTS.read_text(encoding="utf-8")), cases.SLOTS) == json.loads(RATES.read_text(encoding="utf-8"))
+    assert rates(json.loads(RESULTS.read_text(encoding="utf-8")), cases.SLOTS) == json.loads(
+        RATES.read_text(encoding="utf-8")
+    )
 
 
 def test_photos_arerepeated_under_new_names(tmp_path: Path) -> None:
@@ -227,14 +246,22 @@ def test_the_last_line_that_says_anything() -> None:
 
 @pytest.mark.parametrize(
     ("summary", "text"),
-    [(Summary(12.345, 12.345, 12.345, 1), "12.3"), (Summary(2.0, 1.25, 3.5, 3), "2 (1.25-3.5)"), (Summary(2940, 2940, 2940, 3), "2940")],
+    [
+        (Summary(12.345, 12.345, 12.345, 1), "12.3"),
+        (Summary(2.0, 1.25, 3.5, 3), "2 (1.25-3.5)"),
+        (Summary(2940, 2940, 2940, 3), "2940"),
+    ],
 )
 def test_a_number_shows_its_spread(summary: Summary, text: str) -> None:
     assert tables.number(summary) == text
 
 
 def test_the_page_shows_results_targets_and_failures(tmp_path: Path) -> None:
-    chosen = [case for case in all_cases(tmp_path, quick=True) if case.name in ("limit 50", "daft 50", "orchard 50", "pca stock 50")]
+    chosen = [
+        case
+        for case in all_cases(tmp_path, quick=True)
+        if case.name in ("limit 50", "daft 50", "orchard 50", "pca stock 50")
+    ]
     report = cases.parse_orchard(json.dumps(REPORT), NOWHERE).numbers
     results = {
         "limit 50": Result([Sample({"wall": 2.0, "seconds": 0.5}), Sample({"wall": 4.0, "seconds": 0.5})]),

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.chunks import PARTITION_PHOTOS, assign_chunks, cut, default_partitions
-from app.manifest import partition_bounds
+from orchard.legacy.chunks import PARTITION_PHOTOS, assign_chunks, cut, default_partitions
+from orchard.photos.manifest import partition_bounds
 
 PHOTOS, PARTITIONS, SLOTS = st.integers(1, 10**5), st.integers(1, 500), st.integers(1, 64)
 
 
 @pytest.mark.parametrize(
-    ("photos", "partitions"), [(1, 4), (50, 4), (8192, 4), (8193, 8), (32768, 8), (32769, 16), (50_000, 16), (10**7, 2448)]
+    ("photos", "partitions"),
+    [(1, 4), (50, 4), (8192, 4), (8193, 8), (32768, 8), (32769, 16), (50_000, 16), (10**7, 2448)],
 )
 def test_partitions_are_four_until_they_get_too_large(photos: int, partitions: int) -> None:
     assert default_partitions(photos) == partitions
@@ -32,7 +32,9 @@ def test_chunks_are_the_partitions_of_the_run_in_order(
     numbers = assign_chunks(photos, partitions, slots=slots, chunk=chunk)
     chunks = cut(numbers, partitions, row=row, partition=partition)
     assert [part.number for part in chunks] == list(range(len(chunks)))
-    assert [(start - row, stop - row) for part in chunks for start, stop in part.bounds] == partition_bounds(photos, partitions)
+    assert [(start - row, stop - row) for part in chunks for start, stop in part.bounds] == partition_bounds(
+        photos, partitions
+    )
     assert [part.partition for part in chunks] == [
         partition + sum(len(part.bounds) for part in chunks[:place]) for place in range(len(chunks))
     ]
@@ -52,7 +54,10 @@ def test_a_minute_of_work_is_one_chunk() -> None:
     assert len(cut(assign_chunks(8192, 4, slots=2), 4)) == 1
     sizes = [part.photos for part in cut(assign_chunks(50_000, 16, slots=2), 16)]
     assert sizes == [12_500, 12_500, 12_500, 12_500]
-    assert [part.photos for part in cut(assign_chunks(50_000, 4, slots=2), 4)] == [25_000, 25_000]  # --partitions 4 is kept exactly
+    assert [part.photos for part in cut(assign_chunks(50_000, 4, slots=2), 4)] == [
+        25_000,
+        25_000,
+    ]  # --partitions 4 is kept exactly
 
 
 def test_a_chunk_can_be_asked_for() -> None:
@@ -61,7 +66,10 @@ def test_a_chunk_can_be_asked_for() -> None:
 
 
 def test_the_cut_does_not_depend_on_how_the_numbers_came_about() -> None:
-    assert [part.bounds for part in cut(np.array([7, 7, 7, 7, 9], np.int32), 3, row=10)] == [((10, 12), (12, 14)), ((14, 15),)]
+    assert [part.bounds for part in cut(np.array([7, 7, 7, 7, 9], np.int32), 3, row=10)] == [
+        ((10, 12), (12, 14)),
+        ((14, 15),),
+    ]
 
 
 def test_chunk_numbers_grow() -> None:

@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass
 
 import pytest
-
-from app import console
-from app.console import Reporter, progress_line
+from orchard import console
+from orchard.console import Reporter, progress_line
 
 
 @dataclass
@@ -27,9 +26,17 @@ class Work:
         (Work(1470, 2940), 8.0, "1,470 of 2,940 photos, 184/s, 8 s left"),
         (Work(0, 50), 3.0, "0 of 50 photos, 0/s, time left unknown"),
         (Work(50, 50), 0.0, "50 of 50 photos, 0/s, time left unknown"),
-        (Work(14700, 50000, chunk=", chunk 2 of 6"), 80.0, "14,700 of 50,000 photos, chunk 2 of 6, 184/s, 3 min 12 s left"),
+        (
+            Work(14700, 50000, chunk=", chunk 2 of 6"),
+            80.0,
+            "14,700 of 50,000 photos, chunk 2 of 6, 184/s, 3 min 12 s left",
+        ),
         # What was done before this process began says nothing of its speed.
-        (Work(40000, 50000, first=39000, chunk=", chunk 5 of 6"), 10.0, "40,000 of 50,000 photos, chunk 5 of 6, 100/s, 1 min 40 s left"),
+        (
+            Work(40000, 50000, first=39000, chunk=", chunk 5 of 6"),
+            10.0,
+            "40,000 of 50,000 photos, chunk 5 of 6, 100/s, 1 min 40 s left",
+        ),
         (Work(1, 100000), 1.0, "1 of 100,000 photos, 1/s, 27 h 46 min left"),
     ],
 )

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.duplicates import Duplicates, count_duplicates
-from app.manifest import arrange
-from app.readahead import Content, read_ahead
-from app.sources import ignore, open_source
+from orchard.photos.duplicates import Duplicates, count_duplicates
+from orchard.photos.manifest import arrange
+from orchard.photos.prefetch import Content, read_ahead
+from orchard.photos.source import ignore, open_source
 
 FOLDERS = ["Training/Apple", "Test/Apple", "fruits/TEST/Pear 2", "a/training/b", "Pear", "Contest"]
 
@@ -33,7 +32,13 @@ def test_copies_count_from_the_second_on() -> None:
 
 
 def test_test_photos_seen_in_training_count_each() -> None:
-    photos = [("Training/a/0.jpg", 1), ("Test/a/0.jpg", 1), ("x/TEST/b/0.jpg", 1), ("Test/c/0.jpg", 2), ("Contest/a/0.jpg", 1)]
+    photos = [
+        ("Training/a/0.jpg", 1),
+        ("Test/a/0.jpg", 1),
+        ("x/TEST/b/0.jpg", 1),
+        ("Test/c/0.jpg", 2),
+        ("Contest/a/0.jpg", 1),
+    ]
     assert count(photos) == Duplicates(3, 2)
     assert count([("test.jpg", 1), ("Training/0.jpg", 1)]) == Duplicates(1, 0)  # a file's own name is no folder
 

@@ -15,13 +15,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
-from app.backbones import MOBILENET_V2, Backbone
-from app.errors import WeightsError
-from app.weights import cached_weights_folder, check_weights
-from image.bake import MakeNetwork, bake, find, main, vouch
-from image.sources import FileSource, Source
-from image.weights import Array, Layout, fingerprint
+from orchard.errors import WeightsError
+from orchard.network.backbones import MOBILENET_V2, Backbone
+from orchard.network.bake.arrays import Array, Layout, fingerprint
+from orchard.network.bake.bake import MakeNetwork, bake, find, main, vouch
+from orchard.network.bake.sources import FileSource, Source
+from orchard.network.weights import cached_weights_folder, check_weights
 
 LAYOUT: Layout = {"Conv1": [(3, 2)], "Conv_1": [(2, 5)]}
 
@@ -66,7 +65,9 @@ class Bench:
     def bake(self, folder: Path, *, force: bool = False, sources: Sequence[Source] | None = None) -> bool:
         """Bake and tell whether anything had to be done."""
         wanted = sources if sources is not None else [self.source]
-        return bake(self.backbone, folder, sources=wanted, force=force, say=self.said.append, make_network=self.make_network).baked
+        return bake(
+            self.backbone, folder, sources=wanted, force=force, say=self.said.append, make_network=self.make_network
+        ).baked
 
 
 def make_arrays(seed: int) -> list[Array]:
@@ -152,7 +153,9 @@ def test_a_damaged_folder_is_baked_again(bench: Bench, tmp_path: Path, name: str
 
 def test_a_folder_with_other_weights_is_baked_again(bench: Bench, tmp_path: Path) -> None:
     other = replace(bench.backbone, fingerprint=fingerprint(make_arrays(1)))
-    bake(other, tmp_path / "out", sources=[write_weights(tmp_path / "other.h5", seed=1)], make_network=bench.make_network)
+    bake(
+        other, tmp_path / "out", sources=[write_weights(tmp_path / "other.h5", seed=1)], make_network=bench.make_network
+    )
     assert bench.bake(tmp_path / "out")
     assert check_weights(bench.backbone, str(tmp_path / "out")).fingerprint == bench.backbone.fingerprint
     assert other.fingerprint in bench.said[0]
@@ -255,7 +258,13 @@ def test_when_no_source_matches_each_is_listed_with_its_reason(bench: Bench, tmp
     with pytest.raises(WeightsError) as caught:
         bench.bake(tmp_path / "out", sources=[BrokenSource(), other])
     message = str(caught.value)
-    for part in ("broken: cannot be reached", "file other.h5: ", fingerprint(make_arrays(1)), bench.backbone.fingerprint, "--weights FILE"):
+    for part in (
+        "broken: cannot be reached",
+        "file other.h5: ",
+        fingerprint(make_arrays(1)),
+        bench.backbone.fingerprint,
+        "--weights FILE",
+    ):
         assert part in message
     assert "\n" not in message
     assert not (tmp_path / "out").exists()
@@ -320,14 +329,16 @@ def test_main_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     write_baked(tmp_path / "out")
     assert main(["--output", str(tmp_path / "out"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["folder"], printed["baked"], printed["fingerprint"]) == (str(tmp_path / "out"), False, MOBILENET_V2.fingerprint)
+    assert (printed["folder"], printed["baked"], printed["fingerprint"]) == (
+        str(tmp_path / "out"),
+        False,
+        MOBILENET_V2.fingerprint,
+    )
 
 
 def test_main_does_not_import_tensorflow_where_nothing_is_to_do(tmp_path: Path) -> None:
     write_baked(tmp_path / "out")
-    code = (
-        "import sys; from image.bake import main; main(sys.argv[1:]); print(sorted({'tensorflow', 'keras', 'pyspark'} & set(sys.modules)))"
-    )
+    code = "import sys; from orchard.network.bake.bake import main; main(sys.argv[1:]); print(sorted({'tensorflow', 'keras', 'pyspark'} & set(sys.modules)))"
     command = [sys.executable, "-c", code, "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout.splitlines()[-1] == "[]"

@@ -26,7 +26,8 @@ def dumped(seed: int, places: set[int], *, size: int = BODY) -> bytes:
 
 
 @given(
-    places=st.sets(st.integers(0, RECORDS - 1), max_size=40), seeds=st.lists(st.integers(1, 1 << 30), min_size=4, max_size=4, unique=True)
+    places=st.sets(st.integers(0, RECORDS - 1), max_size=40),
+    seeds=st.lists(st.integers(1, 1 << 30), min_size=4, max_size=4, unique=True),
 )
 def test_any_two_dumps_settle_to_the_same_archive(places: set[int], seeds: list[int]) -> None:
     first, second, third, fourth = (dumped(seed, places) for seed in seeds)

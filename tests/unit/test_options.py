@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app.errors import UsageError
-from app.options import JobOptions, job_options
+from orchard.errors import UsageError
+from orchard.options import JobOptions, job_options
 
 POSITIVE = st.none() | st.integers(1, 10**6)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
@@ -38,7 +37,10 @@ def test_arguments_give_the_options_back(options: JobOptions) -> None:
 def test_defaults_are_left_out_of_arguments() -> None:
     assert JobOptions(input="in", output="out").to_args() == ["--input", "in", "--output", "out"]
     assert job_options(["--input", "in", "--output", "out", "--components", "9"]).components == 9
-    assert JobOptions(input="in", output="out", since_last=True, refit=True).to_args()[4:] == ["--since-last", "--refit"]
+    assert JobOptions(input="in", output="out", since_last=True, refit=True).to_args()[4:] == [
+        "--since-last",
+        "--refit",
+    ]
     assert JobOptions(input="in", output="out", overwrite=True).to_args()[4:] == ["--overwrite"]
 
 
@@ -54,7 +56,10 @@ def test_defaults_are_left_out_of_arguments() -> None:
         ({"runtime": "torch"}, "litert, tensorflow, not 'torch'"),
         ({"input": " "}, "--input is empty"),
         ({"chunk": 0}, "--chunk must be at least 1"),
-        ({"overwrite": True, "resume": True}, "--overwrite starts again and --resume goes on from what is there: give one of the two"),
+        (
+            {"overwrite": True, "resume": True},
+            "--overwrite starts again and --resume goes on from what is there: give one of the two",
+        ),
         ({"overwrite": True, "since_last": True}, "--overwrite starts again and --since-last goes on"),
         ({"refit": True}, "--refit is for --since-last"),
     ],

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-
-from app.errors import OutputError, UsageError
-from app.features import TaskReport
-from app.ledger import Commit, RunRecord
-from app.options import JobOptions
-from app.output import Output, check_output, open_output
-from app.publication import PARTS, publish
-from app.stage import Stage, sha256
-from app.stores import LocalStore, Stored
+from orchard.errors import OutputError, UsageError
+from orchard.features.job import TaskReport
+from orchard.legacy.ledger import Commit, RunRecord
+from orchard.legacy.output import Output, check_output, open_output
+from orchard.legacy.publication import PARTS, publish
+from orchard.legacy.stage import Stage, sha256
+from orchard.options import JobOptions
+from orchard.storage.stores import LocalStore, Stored
 
 # Tables whose files are named by the layout; the run itself writes the other parts.
 TABLES = ("features", "components")
@@ -27,7 +26,9 @@ def options(output: Path, **more: object) -> JobOptions:
 
 
 def record(chunks: int) -> RunRecord:
-    return RunRecord(created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks)
+    return RunRecord(
+        created="now", identity={"input": "nowhere"}, manifest=sha256(b"listing"), partitions=chunks, chunks=chunks
+    )
 
 
 def write(output: Path, mark: str, **more: object) -> None:
@@ -136,7 +137,10 @@ def test_committed_chunks_are_kept_and_said(tmp_path: Path, error: BaseException
         ".partial/chunks/000000", ".partial/chunks/000000.json", ".partial/chunks/000001", ".partial/chunks/000001.json",
         ".partial/manifest", ".partial/run.json",
     ]  # fmt: skip
-    with pytest.raises(OutputError, match=r"holds 2 of 3 chunks of an unfinished run: continue it with --resume, or start again with --ov"):
+    with pytest.raises(
+        OutputError,
+        match=r"holds 2 of 3 chunks of an unfinished run: continue it with --resume, or start again with --ov",
+    ):
         write(out, "new")
     assert content(out) == kept
     with open_output(options(out, resume=True)) as opened:
@@ -204,7 +208,10 @@ def test_what_a_mark_stands_for_is_on_the_disk_before_it(tmp_path: Path) -> None
         LocalStore.write(store, f".partial/made/{key}", b"x")
     files = tuple(Stored(f".partial/made/features/{name}", 1) for name in "ab")
     Stage(store).commit(Commit(chunk=3, seconds=1.0, slots=2, files=files, tasks=()))
-    assert store.done == [("sync", ".partial/made/features/a", ".partial/made/features/b"), ("write", ".partial/chunks/000003.json")]
+    assert store.done == [
+        ("sync", ".partial/made/features/a", ".partial/made/features/b"),
+        ("write", ".partial/chunks/000003.json"),
+    ]
     moves = {key: f".partial/made/{key}" for key in ("features/a", "features/b", "report.json")}
     publish(store, moves, lambda: None)
     assert store.done[2:] == [("sync", *sorted(moves.values()))]
@@ -215,14 +222,18 @@ def test_what_another_version_left_is_not_taken_for_our_own(tmp_path: Path) -> N
     (tmp_path / ".partial").mkdir()
     for strange in ('{"schema": 99}', "[]", "half a lin"):
         (tmp_path / ".partial" / "run.json").write_text(strange)
-        with pytest.raises(OutputError, match="another version of Orchard began a run there: start again with --overwrite"):
+        with pytest.raises(
+            OutputError, match="another version of Orchard began a run there: start again with --overwrite"
+        ):
             write(tmp_path, "new")
     write(tmp_path, "new", overwrite=True)
     assert content(tmp_path) == whole("new")
 
 
 @pytest.mark.parametrize("moved", range(2 * len(PARTS) + 2))
-def test_a_kill_between_any_two_moves_is_finished_by_the_next_run(tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_any_two_moves_is_finished_by_the_next_run(
+    tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     write(out, "old")
     rename, renames = os.rename, iter(range(moved))
@@ -261,8 +272,8 @@ def test_files_are_copied_where_the_file_system_has_no_links(tmp_path: Path, mon
 
 HOLD = """
 import sys, time
-from app.options import JobOptions
-from app.output import open_output
+from orchard.options import JobOptions
+from orchard.legacy.output import open_output
 with open_output(JobOptions(input="nowhere", output=sys.argv[1])):
     print("writing", flush=True)
     time.sleep(60)
@@ -270,7 +281,9 @@ with open_output(JobOptions(input="nowhere", output=sys.argv[1])):
 
 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
+    ) as other:
         try:
             assert other.stdout
             assert other.stdout.readline() == "writing\n"

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from orchard.photos.source import Rejection
+from orchard.report import plots
+from orchard.report.page import MAX_REJECTS, Points, Thumbnail, drawings, render
 from PIL import Image
-
-from app import plots
-from app.page import MAX_REJECTS, Points, Thumbnail, drawings, render
-from app.sources import Rejection
 
 VOID = {"meta", "link", "img", "br", "hr"}
 NASTY = ["<script>alert(1)</script>", "a&b&amp;", "\"quoted\" 'twice'", "🍎 pomme", "{braces} %s \\", "</style></svg>"]
@@ -29,8 +28,22 @@ FACTS: dict[str, Any] = {
     "partitions": [[0, 10], [1, 10]],
     "backbone": {"name": "mobilenet_v2", "feature_size": 1280, "fingerprint": "c009b1f1"},
     "runtime": "litert",
-    "pca": {"k": 3, "variance_target": 0.9, "explained_variance_ratio": [0.6, 0.2, 0.15, 0.05], "cumulative": [0.6, 0.8, 0.95, 1.0]},
-    "seconds": {"start": 1.6, "list": 0.1, "featurize": 2.1, "fit": 0.5, "transform": 0.4, "model": 0.9, "report": 0.5, "total": 6.1},
+    "pca": {
+        "k": 3,
+        "variance_target": 0.9,
+        "explained_variance_ratio": [0.6, 0.2, 0.15, 0.05],
+        "cumulative": [0.6, 0.8, 0.95, 1.0],
+    },
+    "seconds": {
+        "start": 1.6,
+        "list": 0.1,
+        "featurize": 2.1,
+        "fit": 0.5,
+        "transform": 0.4,
+        "model": 0.9,
+        "report": 0.5,
+        "total": 6.1,
+    },
     "images_per_second": 180.2,
     "spark": {"version": "3.5.6", "master": "local[4]", "executors": 1, "cores": 4},
     "versions": {"orchard": "0.1.0", "python": "3.11.7", "tensorflow": None},
@@ -104,7 +117,12 @@ def html() -> str:
 def nasty_html() -> str:
     """A page with trouble wherever text comes from outside."""
     rejects = [Rejection(f"photos/{text}/0.jpg", text, text, text) for text in [*NASTY, "ctrl\x1b\udcff"]]
-    source = {"uri": f"s3://bucket/{NASTY[0]}", "varieties": len(NASTY), "per_variety": None, "labels": dict.fromkeys(NASTY, 1)}
+    source = {
+        "uri": f"s3://bucket/{NASTY[0]}",
+        "varieties": len(NASTY),
+        "per_variety": None,
+        "labels": dict.fromkeys(NASTY, 1),
+    }
     trouble = facts(
         input=source,
         counts={"listed": 27, "rejected": 7},
@@ -201,7 +219,15 @@ def test_what_is_missing_is_left_out(html: str) -> None:
 
 def test_provenance_names_backbone_runtime_and_image() -> None:
     text = Page(render(facts(image="registry/orchard:abc"), points=points(), photos=[], rejects=[])).text
-    for fact in ("MobileNetV2", "c009b1f1", "LiteRT", "224 x 224 (bicubic)", "0 … 255 to -1 … 1", "registry/orchard:abc", "orchard 0.1.0"):
+    for fact in (
+        "MobileNetV2",
+        "c009b1f1",
+        "LiteRT",
+        "224 x 224 (bicubic)",
+        "0 … 255 to -1 … 1",
+        "registry/orchard:abc",
+        "orchard 0.1.0",
+    ):
         assert fact in text
 
 
@@ -258,7 +284,9 @@ def test_rejects_are_counted_by_reason_and_listed_up_to_a_limit() -> None:
 
 def test_rejects_that_are_not_at_hand_are_pointed_to() -> None:
     some = facts(counts={"listed": 21, "rejected": 1}, rejected_by_reason={"empty": 1})
-    assert "Each one is listed in the table rejected/" in Page(render(some, points=points(), photos=[], rejects=[])).text
+    assert (
+        "Each one is listed in the table rejected/" in Page(render(some, points=points(), photos=[], rejects=[])).text
+    )
 
 
 def test_time_inside_tasks_is_shown_where_it_was_measured(html: str) -> None:
@@ -269,7 +297,10 @@ def test_time_inside_tasks_is_shown_where_it_was_measured(html: str) -> None:
 
 
 def test_a_sample_of_the_points_is_called_one() -> None:
-    assert "A sample of 20 photos out of 90,000." in Page(render(FACTS, points=points(20, 90_000), photos=[], rejects=[])).text
+    assert (
+        "A sample of 20 photos out of 90,000."
+        in Page(render(FACTS, points=points(20, 90_000), photos=[], rejects=[])).text
+    )
 
 
 def test_one_component_has_no_second() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orchard.errors import PhotoError
+from orchard.photos.decoding import REASONS, decode
 from PIL import Image
-
-from app.errors import PhotoError
-from app.pixels import REASONS, decode
 
 SIZE = (224, 224)
 
@@ -111,8 +110,8 @@ def test_exactly_a_hundred_megapixels_are_taken() -> None:
 GROWTH = """
 import io, sys
 from PIL import Image
-from app.errors import PhotoError
-from app.pixels import decode
+from orchard.errors import PhotoError
+from orchard.photos.decoding import decode
 
 def peak():  # not getrusage's, which begins with that of whoever started the process
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024

@@ -12,19 +12,30 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchard.report import plots
 from PIL import Image
-
-from app import plots
 
 RATIO = [0.5, 0.25, 0.125, 0.0625, 0.0625]
 CUMULATIVE = [0.5, 0.75, 0.875, 0.9375, 1.0]
-SECONDS = {"start": 1.6, "list": 0.1, "featurize": 2.1, "fit": 0.5, "transform": 0.4, "model": 0.9, "report": 0.4, "total": 6.0}
+SECONDS = {
+    "start": 1.6,
+    "list": 0.1,
+    "featurize": 2.1,
+    "fit": 0.5,
+    "transform": 0.4,
+    "model": 0.9,
+    "report": 0.4,
+    "total": 6.0,
+}
 
 
 def texts(drawing: plots.Drawing) -> list[str]:
     """Every text in the drawing's SVG, with spaces that do break."""
     root = ElementTree.fromstring(plots.to_svg(drawing))
-    return [(element.text or "").replace("\N{NO-BREAK SPACE}", " ") for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        (element.text or "").replace("\N{NO-BREAK SPACE}", " ")
+        for element in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def cloud(varieties: int, per_variety: int) -> tuple[list[str], np.ndarray]:
@@ -45,7 +56,7 @@ def all_four() -> list[plots.Drawing]:
 
 
 def test_importing_the_module_leaves_matplotlib_out() -> None:
-    code = "import sys, app.plots, app.page; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, orchard.report.plots, orchard.report.page; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -78,7 +89,10 @@ def test_same_bytes_whatever_the_users_matplotlib_settings(drawing: plots.Drawin
 
 def test_ids_do_not_collide_between_drawings() -> None:
     ids = [
-        element.get("id") for drawing in all_four() for element in ElementTree.fromstring(plots.to_svg(drawing)).iter() if element.get("id")
+        element.get("id")
+        for drawing in all_four()
+        for element in ElementTree.fromstring(plots.to_svg(drawing)).iter()
+        if element.get("id")
     ]
     assert len(ids) == len(set(ids)) > 0
 
@@ -134,7 +148,11 @@ def test_labels_are_text_never_markup_or_mathematics() -> None:
     assert {*labels[:4], "ctrl\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}", "x" * 25 + "…"} <= set(found)
 
 
-@given(st.lists(st.sampled_from([f"{kind} {n}" for kind in "abcdefghijklmnop" for n in range(3)]), min_size=1, max_size=200))
+@given(
+    st.lists(
+        st.sampled_from([f"{kind} {n}" for kind in "abcdefghijklmnop" for n in range(3)]), min_size=1, max_size=200
+    )
+)
 def test_every_point_is_in_one_group_and_no_two_groups_look_the_same(labels: list[str]) -> None:
     groups, _ = plots._group(labels)
     rows = np.concatenate([group.rows for group in groups])
@@ -166,7 +184,9 @@ def test_time_that_no_stage_accounts_for_is_shown() -> None:
     assert "everything else" not in texts(plots.seconds({"featurize": 6.0, "total": 6.01}))
 
 
-@pytest.mark.parametrize("drawing", [plots.scatter([], np.zeros((0, 2)), shares=[]), plots.partitions([]), plots.seconds({})])
+@pytest.mark.parametrize(
+    "drawing", [plots.scatter([], np.zeros((0, 2)), shares=[]), plots.partitions([]), plots.seconds({})]
+)
 def test_nothing_to_draw_is_said(drawing: plots.Drawing) -> None:
     assert texts(drawing) == [drawing.title]
 

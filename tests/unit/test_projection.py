@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orchard.errors import InputError
+from orchard.pca.moments import Moments
+from orchard.pca.projection import fit, fix_signs, smallest_k
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
-
-from app.errors import InputError
-from app.moments import Moments
-from app.projection import fit, fix_signs, smallest_k
 
 TOLERANCE = 1e-6
 
@@ -33,10 +32,14 @@ def assert_same_as_sklearn(values: np.ndarray, *, pieces: int) -> None:
     scaled = StandardScaler().fit_transform(values.astype(np.float64)) * np.sqrt((len(values) - 1) / len(values))
     expected = PCA(svd_solver="full").fit(scaled)
     rank = len(fitted.explained_variance_ratio)
-    np.testing.assert_allclose(fitted.explained_variance_ratio, expected.explained_variance_ratio_[:rank], atol=TOLERANCE)
+    np.testing.assert_allclose(
+        fitted.explained_variance_ratio, expected.explained_variance_ratio_[:rank], atol=TOLERANCE
+    )
     np.testing.assert_allclose(expected.explained_variance_ratio_[rank:], 0, atol=TOLERANCE)
     np.testing.assert_allclose(fitted.loadings, fix_signs(expected.components_[: fitted.k].T), atol=TOLERANCE)
-    np.testing.assert_allclose(fitted.transform(values), (scaled @ fix_signs(expected.components_[: fitted.k].T)), atol=1e-4)
+    np.testing.assert_allclose(
+        fitted.transform(values), (scaled @ fix_signs(expected.components_[: fitted.k].T)), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("shape", [(12, 40), (41, 40), (400, 40), (2, 5)])

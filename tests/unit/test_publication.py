@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
-
-from app.errors import OutputError
-from app.ledger import RunRecord
-from app.locks import OBJECT, nothing_to_check
-from app.output import Output
-from app.publication import publish_objects, roll_forward
-from app.stage import Stage, sha256
-from app.stores import Stored
+from orchard.errors import OutputError
+from orchard.legacy.ledger import RunRecord
+from orchard.legacy.locks import OBJECT, nothing_to_check
+from orchard.legacy.output import Output
+from orchard.legacy.publication import publish_objects, roll_forward
+from orchard.legacy.stage import Stage, sha256
+from orchard.storage.stores import Stored
 
 Content = Mapping[str, str]
 
@@ -133,13 +132,21 @@ KEPT = ["features/part-00000-older"]
 
 def check_not_deceived(content: Content, *outputs: Content) -> None:
     """Whoever looks for the marks takes nothing for finished that is not."""
-    for mark, folder in (("report.json", ""), ("features/_SUCCESS", "features/"), ("model/metadata/_SUCCESS", "model/metadata/")):
+    for mark, folder in (
+        ("report.json", ""),
+        ("features/_SUCCESS", "features/"),
+        ("model/metadata/_SUCCESS", "model/metadata/"),
+    ):
         assert mark not in content or data(content, folder) in [data(output, folder) for output in outputs]
 
 
 def data(content: Content, folder: str = "") -> Content:
     """What a reader finds below a folder."""
-    return {key: text for key, text in content.items() if key.startswith(folder) and key[0] != "." and not key.endswith("_SUCCESS")}
+    return {
+        key: text
+        for key, text in content.items()
+        if key.startswith(folder) and key[0] != "." and not key.endswith("_SUCCESS")
+    }
 
 
 def test_the_new_output_takes_the_place_of_the_old(store: Any) -> None:
@@ -240,6 +247,6 @@ def test_whenever_it_is_suspended_what_others_do_meanwhile_is_left_alone(at: int
         assert finished == (at >= total - 1)
         roll_forward(first, nothing_to_check)
         allowed = [news] if at >= total else theirs if second.kill_after >= 0 else [OLD, news, *theirs]
-        if late and "report.json" in first.caught:  # what cannot be excluded: see `app.publication`
+        if late and "report.json" in first.caught:  # what cannot be excluded: see `orchard.legacy.publication`
             allowed += [{key: text for key, text in output.items() if key not in first.caught} for output in allowed]
         assert first.visible() in allowed

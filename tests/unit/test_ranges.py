@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
-
-from app import columns, parquet
-from app.ranges import RangedFile
-from app.tables import read_hashes
+from orchard.storage.ranges import RangedFile
+from orchard.tables import columns, parquet
+from orchard.tables.reading import read_hashes
 
 PLACES = st.integers(0, 80)
 STEPS = st.lists(
@@ -56,7 +55,10 @@ class Counting:
 
 def test_of_features_only_paths_and_hashes_are_fetched() -> None:
     count = 2000
-    paths, hashes = [f"{number}.jpg" for number in range(count)], [hashlib.sha256(bytes(number)).hexdigest() for number in range(count)]
+    paths, hashes = (
+        [f"{number}.jpg" for number in range(count)],
+        [hashlib.sha256(bytes(number)).hexdigest() for number in range(count)],
+    )
     features = columns.float_lists(np.random.default_rng(0).random((count, 1280), np.float32))
     table = pa.table({"path": paths, "label": ["a"] * count, "sha256": hashes, "features": features})
     store: Any = Counting(parquet.to_bytes(table))

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-
-from app.errors import InputError, PhotoError
-from app.readahead import GIVE_UP_AFTER, Ahead, Content, read_ahead
-from app.sources import Photo, PhotoReader, ignore
+from orchard.errors import InputError, PhotoError
+from orchard.photos.prefetch import GIVE_UP_AFTER, Ahead, Content, read_ahead
+from orchard.photos.source import Photo, PhotoReader, ignore
 
 
 class Slow(PhotoReader):
@@ -22,7 +21,9 @@ class Slow(PhotoReader):
         self.seconds, self.fails = seconds, fails
         self.lock, self.under_way, self.most, self.read_paths = threading.Lock(), 0, 0, list[str]()
 
-    def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True) -> bytes:
+    def read(
+        self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True
+    ) -> bytes:
         with self.lock:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
@@ -43,12 +44,16 @@ def test_results_come_in_order_with_their_hash() -> None:
     source = Slow(fails=lambda path: "gone" if path.endswith("7") else "")
     results = list(read_ahead(source, photos(50), ignore))
     expected = [Content(str(number).encode(), hashlib.sha256(str(number).encode()).hexdigest()) for number in range(50)]
-    assert [result for result in results if isinstance(result, Content)] == [content for content in expected if content.data[-1:] != b"7"]
+    assert [result for result in results if isinstance(result, Content)] == [
+        content for content in expected if content.data[-1:] != b"7"
+    ]
     assert [place for place, result in enumerate(results) if isinstance(result, PhotoError)] == [7, 17, 27, 37, 47]
     assert source.most == source.readers
 
 
-@pytest.mark.parametrize(("ahead", "most"), [(Ahead(photos=5), 5), (Ahead(size=30), 3), (Ahead(photos=1), 1), (Ahead(size=1), 1)])
+@pytest.mark.parametrize(
+    ("ahead", "most"), [(Ahead(photos=5), 5), (Ahead(size=30), 3), (Ahead(photos=1), 1), (Ahead(size=1), 1)]
+)
 def test_no_more_is_read_ahead_than_allowed(ahead: Ahead, most: int) -> None:
     source, taken = Slow(), 0
     for _ in read_ahead(source, photos(40), ignore, ahead):

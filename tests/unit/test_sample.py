@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orchard.errors import OutputError, UsageError
+from orchard.photos.sample import KNOWN, SIDE, draw_photo, draw_samples, variety_at
 from PIL import Image
-
-from app.errors import OutputError, UsageError
-from app.sample import KNOWN, SIDE, draw_photo, draw_samples, variety_at
 
 
 def photo(v: int, m: int, seed: int = 0) -> bytes:
@@ -97,7 +96,9 @@ def test_a_file_in_the_way_is_named(tmp_path: Path, below: str) -> None:
 
 
 @pytest.mark.parametrize(("varieties", "per_variety", "seed"), [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
-def test_numbers_out_of_range_are_refused_before_anything_is_made(tmp_path: Path, varieties: int, per_variety: int, seed: int) -> None:
+def test_numbers_out_of_range_are_refused_before_anything_is_made(
+    tmp_path: Path, varieties: int, per_variety: int, seed: int
+) -> None:
     with pytest.raises(UsageError):
         draw_samples(tmp_path / "new", varieties=varieties, per_variety=per_variety, seed=seed)
     assert not (tmp_path / "new").exists()

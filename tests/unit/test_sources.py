@@ -5,9 +5,8 @@ import pickle
 from pathlib import Path
 
 import pytest
-
-from app.errors import InputError, PhotoError, UsageError
-from app.sources import Photo, PhotoSource, open_source
+from orchard.errors import InputError, PhotoError, UsageError
+from orchard.photos.source import Photo, PhotoSource, open_source
 
 NAMES = ["a b.jpg", "100%.JPG", "#1.png", "?x=1&y.jpeg", "né à.webp", "🍎.bmp", "plus+.tif", "'quote\".gif"]
 
@@ -110,7 +109,9 @@ def test_one_folder_by_many_names(tmp_path: Path, uri: str) -> None:
     assert [photo.path for photo in open_source(uri.format(tmp_path, name=tmp_path.name)).photos()] == ["a b/0.jpg"]
 
 
-def test_a_folder_named_from_here_is_the_same_folder_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_named_from_here_is_the_same_folder_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make(tmp_path / "photos" / "0.jpg")
     monkeypatch.chdir(tmp_path)
     source = pickle.dumps(open_source("photos"))

@@ -1,0 +1,55 @@
+"""Known errors, each one line that says where, what, and what to do next.
+
+    OrchardError
+    ├── UsageError       a flag or a combination of flags that cannot work (exit code 2)
+    ├── InputError       nothing to work on, or too little of it
+    ├── OutputError      the output cannot be written, or is in the way
+    ├── WeightsError     the baked model is missing, incomplete, or not what its manifest says
+    └── MachineError     the machine lacks something: Java, a package, memory, disk
+
+`PhotoError` is apart: it is about one photo, becomes a row of `rejected/`, and never ends a run.
+"""
+
+from __future__ import annotations
+
+
+class OrchardError(Exception):
+    """A known error: the command line prints its text as one line and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(OrchardError):
+    """A flag, or a combination of flags, that cannot work."""
+
+    exit_code = 2
+
+
+class InputError(OrchardError):
+    """Nothing to work on, or too little of it."""
+
+
+class OutputError(OrchardError):
+    """The output cannot be written, or is in the way."""
+
+
+class WeightsError(OrchardError):
+    """The baked model is missing, incomplete, or not what its manifest says."""
+
+
+class MachineError(OrchardError):
+    """The machine lacks something the job needs."""
+
+
+class PhotoError(Exception):
+    """One photo that cannot be featurized.
+
+    Attributes:
+        reason: a code from `orchard.photos.decoding.REASONS`, for grouping.
+        detail: what exactly was wrong, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

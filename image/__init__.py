@@ -1,1 +1,0 @@
-"""What is baked before a job runs: the weights, the run-time model and their manifest."""
