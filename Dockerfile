@@ -1,19 +1,20 @@
-# The image of the job, for every place it runs: EMR Serverless, EMR on EKS, `docker run`, a Spark cluster of one's own.
+# The image of the job for EMR Serverless, EMR on EKS, `docker run` and Spark clusters.
 #
 # In production pin the base by digest: --build-arg BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0@sha256:…
 # What EMR relies on stays as the base has it: user, ENTRYPOINT, WORKDIR, PATH, JAVA_HOME, SPARK_HOME, Spark's jars and configuration.
 ARG BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest
+# Compared with the code's; a label of the image.
+ARG WEIGHTS_FINGERPRINT=c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8
 
 # --- Python and the locked packages: a layer that changes when the lock file does.
 FROM ${BASE_IMAGE} AS packages
 USER root
 RUN command -v python3.11 >/dev/null \
  || { dnf install -y --setopt=install_weak_deps=False python3.11 && dnf clean all && rm -rf /var/cache/dnf /var/log/dnf* /var/log/hawkey*; }
-# The mode of a file in a checkout is its owner's affair; in the image everyone can read it, and equal sources give equal bits.
+# A checkout's file modes vary; in the image everyone can read it, and equal sources give equal bits.
 COPY --chmod=644 image/requirements.txt /opt/orchard/requirements.txt
-# Compiled here, since nobody can write there later; told apart by hash and not by time, so that equal sources give equal files.
-# Without -B, Python would write a file or two itself while it starts, by time.
-# TensorFlow's C++ headers serve no one without a compiler.
+# Compiled here, since the job cannot write there; checked by hash and not by time, so that equal sources give equal files.
+# Without -B, Python would write a file or two itself while it starts, by time. TensorFlow's C++ headers are for compilers.
 RUN python3.11 -m venv /opt/orchard/venv \
  && cd /opt/orchard/venv/bin \
  && ./python -m pip install --quiet --no-cache-dir --no-compile --no-input --require-hashes --only-binary :all: -r /opt/orchard/requirements.txt \
@@ -22,52 +23,42 @@ RUN python3.11 -m venv /opt/orchard/venv \
  && find .. -name __pycache__ -prune -exec rm -rf {} + \
  && PYTHONHASHSEED=0 ./python -B -m compileall -q -f --invalidation-mode unchecked-hash ../lib/python3.11/site-packages
 
+# --- The network's weights: found, checked by fingerprint, made into the run-time model by TensorFlow, and verified.
+# Of the app only what it needs, so that other changes of the app keep the layer.
+FROM packages AS bake
+COPY app/orchard/errors.py /src/orchard/errors.py
+COPY app/orchard/network /src/orchard/network
+ARG WEIGHTS_FINGERPRINT
+RUN cd /src && export PATH=/opt/orchard/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 \
+ && python -c "import sys; from orchard.network.backbones import MOBILENET_V2; sys.exit(MOBILENET_V2.fingerprint != '$WEIGHTS_FINGERPRINT')" \
+ && python -m ensurepip >/dev/null \
+ && python -m orchard.network.bake.command --output /layer/opt/orchard/weights \
+ && rm /layer/opt/orchard/.weights.lock && chmod -R a=rX /layer/opt/orchard/weights
+
 # --- The app as a package, laid out as in the image.
 FROM packages AS app
-ENV PATH=/opt/orchard/venv/bin:${PATH}
 COPY LICENSE pyproject.toml /src/
 COPY app /src/app
 COPY image /src/image
-RUN site=/layer/opt/orchard/venv/lib/python3.11/site-packages \
+RUN export PATH=/opt/orchard/venv/bin:$PATH site=/opt/orchard/venv/lib/python3.11/site-packages \
  && python -m ensurepip >/dev/null \
- && python -m pip install --quiet --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index --target $site /src \
- && mv $site/bin /layer/opt/orchard/venv/bin \
- && PYTHONHASHSEED=0 python -B -m compileall -q -f --invalidation-mode unchecked-hash $site \
- && install -m 644 /src/image/main.py /layer/opt/orchard/main.py
-
-# --- The network's weights: found, checked by fingerprint, made into the run-time model by TensorFlow, and verified.
-FROM app AS bake
-ARG WEIGHTS_FINGERPRINT=c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8
-RUN cd /src \
- && python -m orchard.network.bake.bake --output /work/weights \
- && python -m orchard.network.bake.verify /work/weights \
- && grep -q "\"fingerprint\": \"$WEIGHTS_FINGERPRINT\"" /work/weights/manifest.json \
- && rm -rf /layer && mkdir -p /layer/opt/orchard && mv /work/weights /layer/opt/orchard/weights && chmod -R a=rX /layer/opt/orchard/weights
-
-# --- What Spark's JVM finds in the image.
-FROM packages AS java
-COPY --from=app /layer/ /
-RUN /opt/orchard/venv/bin/python -m image.spark_files /opt/orchard/java
-
-# --- With an archive of Spark's classes. Apart from the app, so that a new version of it keeps the layer.
-FROM packages AS classes
-COPY --from=java /opt/orchard/java /opt/orchard/java
-COPY image/class_archive.py image/classes.list /src/
-RUN cd /opt/orchard/java && ../venv/bin/python /src/class_archive.py /src/classes.list class-path.jar classes.jsa
+ && python -m pip install --quiet --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index --target /layer$site /src \
+ && mv /layer$site/bin /layer/opt/orchard/venv/bin \
+ && PYTHONHASHSEED=0 python -B -m compileall -q -f --invalidation-mode unchecked-hash /layer$site \
+ && install -m 644 /src/image/main.py /layer/opt/orchard/main.py \
+ && PYTHONPATH=/layer$site python -B /src/image/local_conf.py $site >/layer/opt/orchard/local.conf
 
 # --- What is shipped. What changes most comes last.
 FROM packages
-COPY --from=classes /opt/orchard/java /opt/orchard/java
 COPY --from=bake /layer/ /
 COPY --from=app /layer/ /
 ENV PYSPARK_PYTHON=/opt/orchard/venv/bin/python \
     PYSPARK_DRIVER_PYTHON=/opt/orchard/venv/bin/python \
-    SPARK_SUBMIT_OPTS=-Dorg.xerial.snappy.lib.path=/opt/orchard/java/native \
     ORCHARD_WEIGHTS=/opt/orchard/weights \
     MPLCONFIGDIR=/tmp/matplotlib
 USER hadoop:hadoop
 ARG BASE_IMAGE
-ARG WEIGHTS_FINGERPRINT=c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8
+ARG WEIGHTS_FINGERPRINT
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG IMAGE_TAG=untagged

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from orchard.network.backbones import MOBILENET_V2
 from orchard.network.weights import BakedWeights, cached_weights_folder, check_weights
-from orchard.photos.sample import draw_samples
+from orchard.sample import draw_samples
+
+pytest_plugins = ["tests.s3_fixtures"]
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -44,7 +47,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def weights() -> BakedWeights:
     """The real weights, baked into the user's cache at first use."""
     # In a process of its own, as a user bakes them: Keras warns of its own deprecations, and here warnings are errors.
-    subprocess.run([sys.executable, "-m", "orchard.network.bake.bake"], check=True, timeout=600)
+    subprocess.run([sys.executable, "-m", "orchard.network.bake.command"], check=True, timeout=600)
     return check_weights(MOBILENET_V2, str(cached_weights_folder(MOBILENET_V2)))
 
 
@@ -79,9 +82,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """One real local[2] session, opened the way a run opens its own."""
-    from orchard.spark.session import open_session
+def context() -> Iterator[SparkContext]:
+    """One real local[2] context, opened the way a run opens its own."""
+    from orchard.spark.session import open_context
 
-    with open_session("local[2]", say=lambda line: None) as session:
-        yield session
+    with open_context("local[2]", log=lambda line: None) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def spark(context: SparkContext) -> SparkSession:
+    """A Spark SQL session in that context, for stock pyspark to judge results with."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession(context)

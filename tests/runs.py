@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
+from deltalake import DeltaTable
 from orchard.console import Reporter
-from orchard.legacy.pipeline import run
 from orchard.options import JobOptions
-from pyspark.sql import SparkSession
+from orchard.run import run
+from pyspark import SparkContext
+
+TABLES = ("features", "rejected", "components")
 
 
 @dataclass(frozen=True)
 class Output:
-    """A finished output, read back with pyarrow: no code of the job is used to judge it."""
+    """An output, read back with plain pyarrow: no code of the job, and no Delta, is used to judge it."""
 
     folder: Path
 
@@ -38,6 +41,38 @@ class Output:
         """One table, in order of its files."""
         return pq.read_table(self.folder / name)
 
+    def features(self) -> dict[str, bytes]:
+        """The bits of the features of each photo, by path."""
+        return {row["path"]: np.array(row["features"], np.float32).tobytes() for row in self.rows("features")}
+
+    def components(self) -> dict[str, np.ndarray]:
+        """The components of each photo, by path."""
+        return {row["path"]: np.array(row["components"]) for row in self.rows("components")}
+
+    def paths(self, table: str) -> list[str]:
+        """The paths in one table, in order."""
+        return sorted(self.table(table).column("path").to_pylist())
+
+    def files(self) -> set[str]:
+        """The data files of all tables, relative to the output."""
+        return {
+            str(path.relative_to(self.folder))
+            for table in TABLES
+            for path in (self.folder / table).rglob("*")
+            if path.is_file() and "_delta_log" not in path.parts
+        }
+
+    def live_files(self) -> set[str]:
+        """The data files that the tables' logs name."""
+        return {f"{table}/{Path(uri).name}" for table in TABLES for uri in DeltaTable(self.folder / table).file_uris()}
+
+    def live_paths(self) -> list[str]:
+        """The paths in the table of features as its log has them, in order; none where there is no table yet."""
+        if not list(self.folder.glob("features/_delta_log/*.json")):
+            return []
+        files = DeltaTable(self.folder / "features").file_uris()
+        return sorted(path for file in files for path in pq.read_table(file, columns=["path"]).column(0).to_pylist())
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of one table, in order of path."""
         return sorted(pq.read_table(self.folder / table).to_pylist(), key=lambda row: row["path"])
@@ -47,21 +82,16 @@ class Output:
         return np.array([row[column] for row in self.rows(table)], np.float64)
 
 
-def identities(files: Iterable[Path]) -> set[tuple[int, int]]:
-    """What tells each file from any other: its inode, and when it was written, since a deleted file's inode is given to the next."""
-    return {(status.st_ino, status.st_mtime_ns) for status in map(os.stat, files)}
-
-
-def run_in(spark: SparkSession, **options: Any) -> Output:
-    """A run in a session that stays open."""
+def run_in(context: SparkContext, **options: Any) -> Output:
+    """A run in a Spark context that stays open; its summary of facts is in the output's report."""
 
     @contextlib.contextmanager
-    def session(master: str | None, *, say: Callable[[str], None]) -> Iterator[SparkSession]:
-        yield spark
+    def opened(master: str | None, *, log: Callable[[str], None]) -> Iterator[SparkContext]:
+        yield context
 
     values: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     job = JobOptions(**values)
-    run(job, Reporter(io.StringIO()), session=session)
+    run(job, Reporter(io.StringIO()), open_context=opened)
     return Output(Path(job.output))
 
 
@@ -74,11 +104,11 @@ def orchard(
 
 
 def cluster_environ(folder: Path) -> dict[str, str]:
-    """Variables for a run with `--master local-cluster[...]`, whose workers write below Spark's home and have a folder of their own."""
+    """Variables for a run with `--master local-cluster[...]`, whose workers write below Spark's home."""
     (folder / "spark").mkdir()
     for part in Path(pyspark.__path__[0]).iterdir():
         (folder / "spark" / part.name).symlink_to(part)
-    return {**os.environ, "SPARK_HOME": str(folder / "spark"), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    return {**os.environ, "SPARK_HOME": str(folder / "spark"), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 
 
 def link_photos(folder: Path, root: Path, paths: list[str]) -> Path:

@@ -1,16 +1,4 @@
-"""Known errors, each one line that says where, what, and what to do next.
-
-    OrchardError
-    ├── UsageError       a flag or a combination of flags that cannot work (exit code 2)
-    ├── InputError       nothing to work on, or too little of it
-    ├── OutputError      the output cannot be written, or is in the way
-    ├── WeightsError     the baked model is missing, incomplete, or not what its manifest says
-    └── MachineError     the machine lacks something: Java, a package, memory, disk
-
-`PhotoError` is apart: it is about one photo, becomes a row of `rejected/`, and never ends a run.
-"""
-
-from __future__ import annotations
+"""Known errors, each one line that says where, what, and what to do next."""
 
 
 class OrchardError(Exception):
@@ -38,18 +26,15 @@ class WeightsError(OrchardError):
 
 
 class MachineError(OrchardError):
-    """The machine lacks something the job needs."""
+    """The machine lacks something the job needs: Java, a package, memory, disk."""
 
 
 class PhotoError(Exception):
-    """One photo that cannot be featurized.
+    """One photo that cannot be featurized: it becomes a row of `rejected/`, and never ends a run.
 
-    Attributes:
-        reason: a code from `orchard.photos.decoding.REASONS`, for grouping.
-        detail: what exactly was wrong, for a person.
+    `reason` is a code from `orchard.photos.decoding.REASONS`, `detail` says for a person what exactly was wrong.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+        self.reason, self.detail = reason, detail

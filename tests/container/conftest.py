@@ -1,7 +1,7 @@
-"""Fixtures of the container tests: a real engine, the stand-in base, and the image of this tree built on it by `orchard-deploy`.
+"""Fixtures of the container tests: an engine, the stand-in base, and this tree's image as `orchard-deploy` builds it.
 
-Amazon's base image cannot be had everywhere, so a stand-in takes its place: upstream Spark 3.5.6 laid out as EMR lays it out, on Debian.
-It proves the Dockerfile and the job, not Amazon's own system.
+Amazon's base image cannot be had everywhere, so a stand-in takes its place: upstream Spark 3.5.6 laid out as EMR lays
+it out, on Debian. It tests the Dockerfile and the job, not Amazon's system. Both are built once for the same content.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ STAND_IN = "orchard-stand-in:emr-7.13.0"
 DEBIAN = "orchard-stand-in-debian:bookworm"
 # The one of Debian's docker.io, where a newer client without its buildx plugin comes first on the PATH.
 CLI = "/usr/bin/docker"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, and keep it on one worker: the engine and the image are shared."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.container)
+            item.add_marker(pytest.mark.xdist_group("container"))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from deploy.docker_engine import DockerEngine
 from deploy.errors import EngineError, ImageError
 from deploy.push import push_image
 
+pytestmark = pytest.mark.container
+
 CONFIG = """
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}}}}}

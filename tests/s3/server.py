@@ -1,9 +1,9 @@
 """A small S3 endpoint for tests and benchmarks: GET, HEAD and ListObjectsV2, fast, and faulty as asked.
 
-It serves what a client needs to list and read, from memory, on one asyncio loop: some 5,000 requests a second on one core, where
-moto answers about 130. It checks no signatures. What it can do wrong is in `Faults`; the same seed does the same things wrong.
+It serves what a client needs to list and read, from memory, on one asyncio loop: some 5,000 requests a second on one
+core, where moto answers about 130. It checks no signatures. What it can do wrong is in `Faults`, by a seed.
 
-    python -m tests.s3.server FOLDER [--faults JSON]     serves FOLDER as bucket `photos`; prints its address, stops with its input
+    python -m tests.s3.server FOLDER [--faults JSON]    serves FOLDER as bucket `photos`, prints its address
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 from time import gmtime, strftime
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 BUCKET = "photos"
@@ -60,8 +60,8 @@ class Faults:
         share: of the GETs, how many fail in one of `kinds`, each drawn anew at every try.
         stall: seconds without an answer before a stalled connection is dropped.
         lists: what happens to the first requests for a listing, in turn.
-        keys: what always happens at a key: one of `KINDS`, "freeze" (half an answer, and the connection left open), another status,
-            an error code of S3's such as "InvalidAccessKeyId", or "changed" (written again after the listing).
+        keys: what always happens at a key: one of `KINDS`, "freeze" (half an answer, and the connection left open),
+            another status, an error code of S3's such as "InvalidAccessKeyId", or "changed" (written since listed).
     """
 
     latency: float = 0
@@ -114,24 +114,32 @@ class Endpoint:
             key = self._sorted[place]
             end = key.find(delimiter, len(prefix)) if delimiter else -1
             if end < 0:
-                contents.append(_entry(key, self.blobs[key]))
+                contents.append(_entry(_encoded(key, query), self.blobs[key]))
                 last, place = key, place + 1
             else:
-                folders.append(f"<CommonPrefixes><Prefix>{escape(key[: end + 1])}</Prefix></CommonPrefixes>")
+                folders.append(f"<CommonPrefixes><Prefix>{_encoded(key[: end + 1], query)}</Prefix></CommonPrefixes>")
                 last = key[: end + 1] + "\U0010ffff"
                 place = bisect.bisect_right(self._sorted, last)
         more = place < len(self._sorted) and self._sorted[place].startswith(prefix)
         token = f"<NextContinuationToken>{escape(last)}</NextContinuationToken>" if more else ""
         return (
             f"<ListBucketResult><Name>{BUCKET}</Name><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
+            f"{'<EncodingType>url</EncodingType>' if query.get('encoding-type') == 'url' else ''}"
             f"{''.join(contents)}{''.join(folders)}</ListBucketResult>"
         ).encode()
+
+
+def _encoded(key: str, query: Mapping[str, str]) -> str:
+    """A key as S3 writes it into XML: percent-encoded if so requested, else control characters as references."""
+    if query.get("encoding-type") == "url":
+        return quote(key)
+    return "".join(f"&#x{ord(letter):x};" if ord(letter) < 32 else letter for letter in escape(key))
 
 
 def _entry(key: str, blob: Blob) -> str:
     modified = strftime("%Y-%m-%dT%H:%M:%S.000Z", gmtime(blob.modified))
     return (
-        f"<Contents><Key>{escape(key)}</Key><LastModified>{modified}</LastModified><ETag>&quot;{blob.etag}&quot;</ETag>"
+        f"<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>&quot;{blob.etag}&quot;</ETag>"
         f"<Size>{blob.size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
     )
 

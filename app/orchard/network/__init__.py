@@ -1,1 +1,1 @@
-"""."""
+"""The CNN: backbones as data, weights (a baked folder), runtimes (LiteRT, TensorFlow), bake/ (making the weights)."""

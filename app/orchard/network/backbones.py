@@ -1,6 +1,4 @@
-"""The CNN backbones Orchard knows: one frozen object each, shared by the bake and the job so that they cannot drift."""
-
-from __future__ import annotations
+"""The backbones as data: one frozen object each, shared by the bake and the job."""
 
 from dataclasses import dataclass
 
@@ -9,25 +7,15 @@ from orchard.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A network without its classification layer.
-
-    Attributes:
-        name: the name on the command line and in reports.
-        keras_class: the constructor's name in `keras.applications`.
-        input_size: photo width and height in pixels, as the network wants it.
-        pixel_scale, pixel_offset: preprocessing, `pixel * scale + offset`, on RGB values 0..255.
-        feature_size: length of the feature vector of one photo.
-        fingerprint: SHA-256 of the weights, see `orchard.network.bake.arrays.fingerprint`.
-        description: one line for reports.
-    """
+    """A network without its classification layer, average pooled."""
 
     name: str
-    keras_class: str
-    input_size: tuple[int, int]
-    pixel_scale: float
+    keras_class: str  # in `keras.applications`
+    input_size: tuple[int, int]  # width, height
+    pixel_scale: float  # preprocessing of RGB values 0..255: `pixel * scale + offset`
     pixel_offset: float
     feature_size: int
-    fingerprint: str
+    fingerprint: str  # SHA-256 of the weights, by `bake.models.fingerprint`
     description: str
 
     @property
@@ -59,7 +47,6 @@ BACKBONES = {backbone.name: backbone for backbone in (MOBILENET_V2,)}
 
 def get_backbone(name: str) -> Backbone:
     """Look a backbone up by name; `UsageError` names the known ones."""
-    try:
-        return BACKBONES[name]
-    except KeyError:
-        raise UsageError(f"unknown backbone {name!r}: known ones are {', '.join(BACKBONES)}") from None
+    if name not in BACKBONES:
+        raise UsageError(f"unknown backbone {name!r}: known ones are {', '.join(BACKBONES)}")
+    return BACKBONES[name]

@@ -1,45 +1,41 @@
-"""What runs a backbone: LiteRT (the default) or TensorFlow (the reference). The only door to either, imported when asked for."""
-
-from __future__ import annotations
+"""From pixels to features: by LiteRT, or by TensorFlow as the reference. Either is imported when it is used first."""
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from orchard.errors import UsageError
+from orchard.errors import MachineError, UsageError
 from orchard.network.backbones import Backbone
-from orchard.photos.decoding import Pixels
 
+Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 Predict = Callable[[Pixels], Features]
 
 
 def make_predict(backbone: Backbone, runtime: str, folder: str) -> Predict:
-    """Load a backbone from a baked folder into memory, once.
+    """Load a backbone from a baked folder into memory, by "litert" or "tensorflow"; `UsageError` for another runtime.
 
-    Args:
-        runtime: "litert" or "tensorflow".
-
-    Returns:
-        A function from uint8 RGB pixels (n, height, width, 3) to float32 features (n, feature_size).
-        One thread; not for use from several threads at once.
+    What it returns maps RGB pixels (n, height, width, 3) to features (n, feature_size), on one thread at a time.
     """
-    try:
-        make = _MAKERS[runtime]
-    except KeyError:
-        raise UsageError(f"unknown runtime {runtime!r}: known ones are {', '.join(_MAKERS)}") from None
-    return make(backbone, folder)
+    makers = {"litert": _make_litert_predict, "tensorflow": _make_tensorflow_predict}
+    if runtime not in makers:
+        raise UsageError(f"unknown runtime {runtime!r}: known ones are {', '.join(makers)}")
+    return makers[runtime](backbone, folder)
 
 
 def _make_litert_predict(backbone: Backbone, folder: str) -> Predict:
-    interpreter = _litert_interpreter(os.path.join(folder, backbone.tflite_file))
-    input_index = interpreter.get_input_details()[0]["index"]
+    from ai_edge_litert.interpreter import Interpreter
+
+    with quiet(2):  # the XNNPACK delegate announces itself from C++, once a process
+        interpreter = Interpreter(os.path.join(folder, backbone.tflite_file), num_threads=1)
+        interpreter.allocate_tensors()
+    input_view = interpreter.tensor(interpreter.get_input_details()[0]["index"])
     output_index = interpreter.get_output_details()[0]["index"]
-    input_view = interpreter.tensor(input_index)
     scale, offset = np.float32(backbone.pixel_scale), np.float32(backbone.pixel_offset)
 
     def fill(pixels: Pixels) -> None:
@@ -60,32 +56,9 @@ def _make_litert_predict(backbone: Backbone, folder: str) -> Predict:
     return predict
 
 
-def _litert_interpreter(path: str) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    with _quiet_stderr():  # the XNNPACK delegate announces itself from C++, once a process
-        interpreter = Interpreter(path, num_threads=1)
-        interpreter.allocate_tensors()
-    return interpreter
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(null)
-        os.close(saved)
-
-
 def _make_tensorflow_predict(backbone: Backbone, folder: str) -> Predict:
-    tensorflow = _import_tensorflow()
-    network = getattr(tensorflow.keras.applications, backbone.keras_class)
-    model = network(weights=None, include_top=False, pooling="avg", input_shape=(*backbone.input_size[::-1], 3))
+    tensorflow = import_tensorflow()
+    model = make_keras_model(backbone)
     model.load_weights(os.path.join(folder, backbone.keras_file))
     call = tensorflow.function(lambda images: model(images, training=False))
 
@@ -96,18 +69,44 @@ def _make_tensorflow_predict(backbone: Backbone, folder: str) -> Predict:
     return predict
 
 
-def _import_tensorflow() -> Any:
+def make_keras_model(backbone: Backbone) -> Any:
+    """The backbone as Keras builds it: average pooled, without its last layer, with random weights."""
+    network = getattr(import_tensorflow().keras.applications, backbone.keras_class)
+    return network(weights=None, include_top=False, pooling="avg", input_shape=(*backbone.input_size[::-1], 3))
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, on one thread of the CPU; `MachineError` where it cannot be imported."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN reorders sums from run to run
-    import tensorflow
-
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # other sums than a CPU's
+    try:
+        import tensorflow
+    except ImportError as exc:
+        raise MachineError(f"TensorFlow cannot be imported ({exc}): install this project's dependencies") from exc
     with contextlib.suppress(RuntimeError):  # already running: keep the threads it has
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
     return tensorflow
 
 
-_MAKERS: dict[str, Callable[[Backbone, str], Predict]] = {
-    "litert": _make_litert_predict,
-    "tensorflow": _make_tensorflow_predict,
-}
+@contextlib.contextmanager
+def quiet(*descriptors: int) -> Iterator[None]:
+    """Discard what this process, whichever thread, writes to these file descriptors, from C++ too."""
+    saved = {descriptor: os.dup(descriptor) for descriptor in descriptors}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        _redirect(dict.fromkeys(descriptors, nowhere))
+        yield
+    finally:
+        _redirect(saved)
+        for copy in (nowhere, *saved.values()):
+            os.close(copy)
+
+
+def _redirect(targets: dict[int, int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for descriptor, target in targets.items():
+        os.dup2(target, descriptor)

@@ -1,13 +1,12 @@
 """Mean and centred cross-products of feature vectors as a mergeable state. Pure NumPy, float64.
 
-While there are fewer rows than features the cross-products are kept as a factor, `factor.T @ factor`, which is smaller to
-hold and to send and lets the eigenproblem be solved in rows x rows; from then on as the (features, features) matrix itself.
-Merging follows Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979).
+While there are fewer rows than features the cross-products are kept as a factor, `factor.T @ factor`, which is smaller
+and lets the eigenproblem be solved in rows x rows; from then on as the (features, features) matrix itself. Merging
+follows Chan, Golub, LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +31,12 @@ class Moments:
     cross: Matrix | None = None
 
     @classmethod
-    def empty(cls, features: int) -> Moments:
+    def empty(cls, features: int) -> Self:
         """The moments of no vector at all."""
         return cls(0, np.zeros(features), factor=np.zeros((0, features)))
 
     @classmethod
-    def of(cls, vectors: npt.NDArray[np.floating]) -> Moments:
+    def of(cls, vectors: npt.NDArray[np.floating]) -> Self:
         """The moments of `vectors` (n, features), of any float type."""
         if len(vectors) == 0:
             return cls.empty(vectors.shape[1])
@@ -48,7 +47,7 @@ class Moments:
         centred -= shift
         return cls(len(vectors), first + shift, factor=centred)._compact()
 
-    def merge(self, other: Moments) -> Moments:
+    def merge(self, other: Self) -> Self:
         """The moments of both sets together; equal up to rounding in whatever order sets are merged."""
         if not self.count or not other.count:
             return self if self.count else other
@@ -57,8 +56,10 @@ class Moments:
         mean = self.mean + delta * (other.count / count)
         between = delta * np.sqrt(self.count * other.count / count)
         if self.factor is not None and other.factor is not None:
-            return Moments(count, mean, factor=np.vstack([self.factor, other.factor, between]))._compact()
-        return Moments(count, mean, cross=self.cross_products() + other.cross_products() + np.outer(between, between))
+            return type(self)(count, mean, factor=np.vstack([self.factor, other.factor, between]))._compact()
+        return type(self)(
+            count, mean, cross=self.cross_products() + other.cross_products() + np.outer(between, between)
+        )
 
     def cross_products(self) -> Matrix:
         """Centred cross-products, float64 (features, features)."""
@@ -71,33 +72,11 @@ class Moments:
         """Sample variance (n - 1) of each feature, float64 (features,); needs two vectors or more."""
         if self.count < 2:
             raise ValueError(f"a sample variance needs 2 vectors or more, got {self.count}")
-        squares = (
-            np.einsum("ij,ij->j", self.factor, self.factor)
-            if self.factor is not None
-            else np.diag(self.cross_products())
-        )
-        return np.asarray(squares / (self.count - 1))
+        if self.factor is not None:
+            return np.asarray(np.einsum("ij,ij->j", self.factor, self.factor) / (self.count - 1))
+        return np.asarray(np.diag(self.cross_products()) / (self.count - 1))
 
-    def to_bytes(self) -> bytes:
-        """A compact form of the state: count, number of factor rows (-1 for a matrix), features, then the numbers."""
-        rows = -1 if self.factor is None else len(self.factor)
-        head = np.array([self.count, rows, len(self.mean)], "<i8")
-        body = self.factor if self.factor is not None else self.cross_products()[np.triu_indices(len(self.mean))]
-        return head.tobytes() + self.mean.astype("<f8").tobytes() + np.ascontiguousarray(body, "<f8").tobytes()
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Moments:
-        """The state that `to_bytes` wrote."""
-        count, rows, features = (int(value) for value in np.frombuffer(content, "<i8", 3))
-        numbers = np.frombuffer(content, "<f8", offset=24)
-        mean, body = numbers[:features], numbers[features:]
-        if rows >= 0:
-            return cls(count, mean, factor=body.reshape(rows, features))
-        upper = np.zeros((features, features))
-        upper[np.triu_indices(features)] = body
-        return cls(count, mean, cross=upper + np.triu(upper, 1).T)
-
-    def _compact(self) -> Moments:
+    def _compact(self) -> Self:
         if self.factor is None or len(self.factor) <= len(self.mean):
             return self
-        return Moments(self.count, self.mean, cross=self.cross_products())
+        return type(self)(self.count, self.mean, cross=self.cross_products())

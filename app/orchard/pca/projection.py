@@ -1,7 +1,5 @@
 """Standard scaling followed by PCA, solved from moments. Pure NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,6 +45,12 @@ def fit(moments: Moments, *, variance: float = 0.90, components: int | None = No
         InputError: fewer than 2 vectors, all of them equal, or `components` above the rank.
     """
     check_enough(moments.count, None)
+    # One thread: OpenBLAS's wait for each other by spinning, and on a busy machine that took 8 s instead of 0.4.
+    with threadpool_limits(1, user_api="blas"):
+        return _fit(moments, variance, components)
+
+
+def _fit(moments: Moments, variance: float, components: int | None) -> Projection:
     std = np.sqrt(moments.variance())
     eigenvalues, vectors = _principal_axes(moments, inverse_or_zero(std))
     if not len(eigenvalues):
@@ -58,7 +62,7 @@ def fit(moments: Moments, *, variance: float = 0.90, components: int | None = No
 
 
 def check_enough(photos: int, components: int | None, rank: int | None = None) -> None:
-    """Raise `InputError` where `photos` are too few for a PCA, or for so many components; `rank` is how many there are at most."""
+    """Raise `InputError` where `photos` are too few for a PCA, or for so many components, of which there are `rank`."""
     if photos < 2:
         raise InputError(f"PCA needs at least 2 featurized photos, got {photos}: give it more photos")
     most = photos - 1 if rank is None else rank
@@ -88,38 +92,20 @@ def inverse_or_zero(values: Matrix) -> Matrix:
     return np.divide(1.0, values, out=np.zeros_like(values), where=values != 0)
 
 
-# Eigenvalues above rounding, largest first, and a function from k to the first k eigenvectors (features, k).
-Axes = tuple[Matrix, Callable[[int], Matrix]]
-
-
-def _principal_axes(moments: Moments, scale: Matrix) -> Axes:
-    if moments.factor is not None:
-        return _axes_of_factor(moments.factor * scale)
-    return _axes_of_matrix(moments.cross_products() * np.outer(scale, scale))
-
-
-def _axes_of_matrix(cross: Matrix) -> Axes:
-    values, vectors = _eigh(cross)
-    kept = _above_rounding(values, len(cross))
-    return values[:kept], lambda k: vectors[:, :k]
-
-
-def _axes_of_factor(factor: Matrix) -> Axes:
+def _principal_axes(moments: Moments, scale: Matrix) -> tuple[Matrix, Callable[[int], Matrix]]:
+    """Eigenvalues above rounding, largest first, and a function from k to the first k eigenvectors (features, k)."""
+    if moments.factor is None:
+        values, vectors = _eigh(moments.cross_products() * np.outer(scale, scale))
+        return values, lambda k: vectors[:, :k]
     # The rows x rows Gram matrix has the same non-zero eigenvalues, and is the smaller problem.
+    factor = moments.factor * scale
     values, vectors = _eigh(factor @ factor.T)
-    kept = _above_rounding(values, max(factor.shape))
-    return values[:kept], lambda k: np.linalg.qr(factor.T @ (vectors[:, :k] / np.sqrt(values[:k])))[0]
+    return values, lambda k: np.linalg.qr(factor.T @ (vectors[:, :k] / np.sqrt(values[:k])))[0]
 
 
 def _eigh(symmetric: Matrix) -> tuple[Matrix, Matrix]:
-    # One thread: OpenBLAS's wait for each other by spinning, and on a busy machine that took 8 s instead of 0.4.
-    with threadpool_limits(1, user_api="blas"):
-        values, vectors = np.linalg.eigh(symmetric)
-    return values[::-1], vectors[:, ::-1]
-
-
-def _above_rounding(values: Matrix, size: int) -> int:
+    values, vectors = np.linalg.eigh(symmetric)
+    values, vectors = values[::-1], vectors[:, ::-1]
     # The usual numerical rank, as in numpy.linalg.matrix_rank, on eigenvalues.
-    if not len(values) or values[0] <= 0:
-        return 0
-    return int((values > values[0] * size * np.finfo(np.float64).eps).sum())
+    kept = (values > max(values[0], 0.0) * len(values) * np.finfo(np.float64).eps) & (values > 0)
+    return values[: int(kept.sum())], vectors

@@ -1,126 +1,116 @@
-"""Photos in object storage: listed several folders at a time, read with retries that are counted."""
+"""Photos in object storage: listed several folders at a time, read with retries that are counted.
 
-from __future__ import annotations
+obstore lists and reads; botocore does it for the keys that obstore refuses (`orchard.storage.objects.is_addressable`).
+"""
 
 import itertools
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from orchard.errors import InputError, PhotoError
-from orchard.photos.source import Photo, ignore, is_photo, refuse_if_changed, refuse_if_too_large
+from orchard.photos.photo import Listing, Photo, ignore, label_of, refuse, skip_reason
 from orchard.storage import objects
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore as Client
+_T = TypeVar("_T")
+_Found = tuple[list[tuple[str, int, datetime]], Sequence[str]]  # path, size and time; sub-folders that are left to list
 
-T = TypeVar("T")
-
-# Requests of the listing that fail for a passing reason are sent again by obstore itself: an unreachable place is known in 3 s.
-LIST_RETRIES = 4
-LISTERS = 16
 PAGE = 1000  # keys in one answer
-# A folder is listed sub-folder by sub-folder only where these are few and full: each costs a request of its own.
-FULL_FOLDER = 20
+FEW_FOLDERS = 50  # that the keys of the first answer lie in: more are not listed one by one, each by its own request
 BACKOFF = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 12.8, 12.8)  # half a minute in all: a short outage costs no photo
-HASTY = 3  # of these, where somebody waits for the answer
-# Seconds; nearly all answers begin within one.
-PATIENCE = 4
-# The time of an object is told to the millisecond in a listing and to the second with its content.
-PRECISION = 1_000_000
+QUICK_BACKOFF = BACKOFF[:3]  # where somebody waits for the answer
+PRECISION = 1_000_000  # microseconds: an object's time has milliseconds in a listing, and none with its content
 
 
 @dataclass(frozen=True)
 class BucketSource:
-    """A bucket, or the keys of one that start with a prefix.
-
-    Attributes:
-        backoff: seconds to wait at most before each further try of a read; an average of half of that.
-        patience: seconds without a byte of an answer before a read is tried again.
-    """
+    """A bucket, or the keys of one that start with a prefix."""
 
     uri: str
-    backoff: tuple[float, ...] = BACKOFF
-    patience: float = PATIENCE
+    backoff: tuple[float, ...] = BACKOFF  # seconds to wait at most before each further try; half of that on average
+    timeout: float = 4  # seconds without a byte before a read is tried again; nearly all answers begin within one
     # 32 reads of 30 to 100 ms each are 300 to 1,000 photos a second, more than any core featurizes.
     readers: ClassVar[int] = 32
 
-    def photos(self) -> Iterator[Photo]:
-        """Every photo below the place. Hidden names and the empty keys that stand for folders are left out."""
-        with (
-            ThreadPoolExecutor(LISTERS, thread_name_prefix="list") as pool,
-            objects.explained(f"--input {self.uri}", InputError),
-        ):
-            pending = {pool.submit(self._folder, "")}
+    def list(self) -> Listing:
+        """All photos below the location. The empty keys that stand for folders are not counted as files."""
+        listing = Listing([], Counter())
+        with ThreadPoolExecutor(16) as pool, objects.explained(f"--input {self.uri}", InputError):
+            pending = deque([pool.submit(self._folder, "")])
             try:
                 while pending:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for photos, folders in (future.result() for future in done):
-                        pending |= {pool.submit(self._folder, folder) for folder in folders}
-                        yield from photos
+                    items, folders = pending.popleft().result()
+                    pending += [pool.submit(self._folder, folder) for folder in folders]
+                    self._add(items, listing)
             finally:
                 pool.shutdown(cancel_futures=True)
+        return listing
 
-    def _folder(self, folder: str) -> tuple[list[Photo], list[str]]:
-        """The photos of one folder and all below it; or only its own, and the sub-folders that are left to list."""
-        # obstore itself asks again for a page that was refused, but not for one that was cut off.
-        client = partial(objects.connect, self.uri, retries=LIST_RETRIES)
-        return _persistently(client, partial(self._list, folder), self.backoff[:HASTY])
+    def _add(self, items: Sequence[tuple[str, int, datetime]], listing: Listing) -> None:
+        for path, size, modified in items:
+            if (reason := skip_reason(path)) is None:
+                folder = (path.rpartition("/")[0] or self.uri.rstrip("/")).rpartition("/")[2]
+                listing.photos.append(Photo(path, sys.intern(label_of(folder)), size, _microseconds(modified)))
+            elif size:
+                listing.skipped[reason] += 1
 
-    def _list(self, folder: str, client: Client) -> tuple[list[Photo], list[str]]:
-        pages = client.list(folder or None, chunk_size=PAGE)
-        first = next(pages, [])
-        if len(first) == PAGE and _few_full_folders(first, folder):
-            listed = client.list_with_delimiter(folder or None)
-            return self._photos(listed["objects"], client), [*listed["common_prefixes"]]
-        return [photo for page in itertools.chain([first], pages) for photo in self._photos(page, client)], []
+    def _folder(self, folder: str) -> _Found:
+        """One folder and all below it; or only its own objects, and the sub-folders that are left to list."""
+        waits, key = self.backoff[: len(QUICK_BACKOFF)], self._key(folder).rstrip("/")
+        if objects.is_addressable(key or "-"):
+            try:
+                # obstore requests a refused page again (an unreachable bucket is known in 3 s), but no interrupted one.
+                client = partial(objects.connect, self.uri, retries=4)
+                return _with_retries(client, partial(_list, folder), waits, ignore)
+            except Exception as exc:
+                fault = objects.fault_of(exc)
+                if fault is None or not fault.refused_key:
+                    raise
+        client = partial(objects.connect_boto, self.uri)
+        return _with_retries(client, partial(self._list_by_botocore, f"{key}/" if key else ""), waits, ignore)
 
-    def _photos(self, page: Sequence[Any], client: Client) -> list[Photo]:
-        return [
-            photo
-            for item in page
-            if (photo := self._photo(item)) and (photo.size or _is_empty_photo(photo.path, client))
-        ]
+    def _list_by_botocore(self, start: str, client: Any) -> _Found:
+        bucket, skipped = objects.split_uri(self.uri)[0], len(self._key(""))
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start)
+        files = (item for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/"))
+        return [(item["Key"][skipped:], item["Size"], item["LastModified"]) for item in files], ()
 
-    def _photo(self, item: Any) -> Photo | None:
-        path = item["path"]
-        if not is_photo(path):
-            return None
-        folder = path.rpartition("/")[0] or self.uri.rstrip("/")
-        return Photo(path, sys.intern(folder.rpartition("/")[2]), item["size"], _microseconds(item))
+    def _key(self, path: str) -> str:
+        prefix = objects.split_uri(self.uri)[1]
+        return f"{prefix}/{path}" if prefix else path
 
-    def read(
-        self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore, patient: bool = True
-    ) -> bytes:
-        """The bytes of one photo, tried again after faults that may pass."""
+    def read(self, path: str, *, listed: Photo | None = None, on_retry: Callable[[], None] = ignore) -> bytes:
+        """The bytes of one photo, with retries after faults that may pass."""
         if listed:
-            refuse_if_too_large(listed.size)
-        client = partial(objects.connect, self.uri, retries=0, patience=self.patience)
+            refuse(listed.size)
+        connect = partial[Any](objects.connect, self.uri, retries=0, timeout=self.timeout)
+        get, key = partial(_get, path, listed), self._key(path)
+        if not objects.is_addressable(key):
+            connect = partial(objects.connect_boto, self.uri, timeout=self.timeout)
+            get = partial(_get_by_botocore, objects.split_uri(self.uri)[0], key, listed)
         try:
-            return _persistently(
-                client, partial(_get, path, listed), self.backoff if patient else self.backoff[:HASTY], on_retry
-            )
+            return _with_retries(connect, get, self.backoff, on_retry)
         except Exception as exc:
             fault = objects.fault_of(exc)
             if fault is None:
                 raise
             if fault.everywhere:
                 raise InputError(f"--input {self.uri}: {fault.advice()}") from exc
-            raise PhotoError(_reason(fault), fault.text) from exc
+            reason = {404: "gone", 403: "forbidden"}.get(fault.status or 0, "unreadable")
+            raise PhotoError("unavailable" if fault.passing else reason, fault.text) from exc
 
 
-def _persistently(
-    connect: Callable[[], Client],
-    action: Callable[[Client], T],
-    waits: Sequence[float],
-    on_retry: Callable[[], None] = ignore,
-) -> T:
-    """What `action` gives with a connection, tried again after faults that may pass; at last its own error."""
+def _with_retries(
+    connect: Callable[[], Any], action: Callable[[Any], _T], waits: Sequence[float], on_retry: Callable[[], None]
+) -> _T:
+    """The result of `action` with a connection, tried again after faults that may pass; at last its own error."""
     for longest in (*waits, None):
         client = connect()
         try:
@@ -136,36 +126,39 @@ def _persistently(
     raise AssertionError("the last try returns or raises")
 
 
-def _get(path: str, listed: Photo | None, client: Client) -> bytes:
-    result = client.get(path)
-    refuse_if_changed(listed, result.meta["size"], _microseconds(result.meta), precision=PRECISION)
-    refuse_if_too_large(result.meta["size"])
-    return bytes(result.bytes())
+def _list(folder: str, client: Any) -> _Found:
+    pages = client.list(folder or None, chunk_size=PAGE)
+    items: Any = next(pages, [])
+    below = [key.partition("/") for item in items if (key := item["path"][len(folder) :].lstrip("/"))]
+    few = len({name for name, _, _ in below}) <= FEW_FOLDERS
+    if few and len(items) == PAGE and all(slash for _, slash, _ in below):
+        listed = client.list_with_delimiter(folder or None)
+        items, folders = listed["objects"], listed["common_prefixes"]
+    else:
+        items, folders = [*items, *itertools.chain.from_iterable(pages)], ()
+    files = (item for item in items if item["size"] or _is_empty_photo(item["path"], client))
+    return [(item["path"], item["size"], item["last_modified"]) for item in files], folders
 
 
-def _is_empty_photo(path: str, client: Client) -> bool:
-    # obstore lists the empty key "a.jpg/", which stands for a folder, as "a.jpg".
+def _is_empty_photo(path: str, client: Any) -> bool:
+    """Whether it is: obstore lists the empty key "a.jpg/", which stands for a folder, as "a.jpg"."""
     try:
-        return not client.head(path)["size"]
+        return skip_reason(path) is None and not client.head(path)["size"]
     except FileNotFoundError:
         return False
 
 
-def _microseconds(meta: Any) -> int:
-    return int(meta["last_modified"].timestamp() * 1000) * 1000  # in whole milliseconds, as told
+def _get(path: str, listed: Photo | None, client: Any) -> bytes:
+    result = client.get(path)
+    refuse(result.meta["size"], _microseconds(result.meta["last_modified"]), listed, precision=PRECISION)
+    return bytes(result.bytes())
 
 
-def _reason(fault: objects.Fault) -> str:
-    if fault.passing:
-        return "unavailable"
-    if fault.code == "InvalidObjectState":  # it is in an archive, and nobody may read it as it is
-        return "unreadable"
-    return {404: "gone", 403: "forbidden"}.get(fault.status or 0, "unreadable")
+def _get_by_botocore(bucket: str, key: str, listed: Photo | None, client: Any) -> bytes:
+    result = client.get_object(Bucket=bucket, Key=key)
+    refuse(result["ContentLength"], _microseconds(result["LastModified"]), listed, precision=PRECISION)
+    return bytes(result["Body"].read())
 
 
-def _few_full_folders(page: Sequence[Any], folder: str) -> bool:
-    """Whether the first keys below a folder lie in few sub-folders, and none in the folder itself."""
-    below = [item["path"][len(folder) :].lstrip("/") for item in page]
-    return (
-        all("/" in key for key in below if key) and len({key.partition("/")[0] for key in below}) <= PAGE // FULL_FOLDER
-    )
+def _microseconds(modified: datetime) -> int:
+    return int(modified.timestamp() * 1000) * 1000  # in whole milliseconds, as listed

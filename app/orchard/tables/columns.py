@@ -1,10 +1,8 @@
-"""Arrow columns straight from NumPy and Python memory.
+"""The columns of the three tables, and Arrow columns straight from NumPy and Python memory.
 
-`pyarrow.array` imports pandas to ask whether its argument is a Series: half a second and 60 MB in every process. The tasks
-and the driver of a run need no pandas, so these build columns from buffers instead.
+`pyarrow.array` imports pandas to ask whether its argument is a Series: half a second and 60 MB in every process. These
+build columns from buffers instead.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,24 +11,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from orchard.errors import InputError
+MODIFIED = pa.timestamp("us", "UTC")
+VECTOR = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
-# Arrow counts the bytes of a column of strings in 32 bits.
-_MOST_TEXT = 2**31 - 1
-FEATURES = pa.list_(pa.float32())
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+# size is in bytes, modified as the storage tells it, features has the backbone's feature size.
+FEATURES = _schema(
+    path=pa.string(), label=pa.string(), sha256=pa.string(), size=pa.int64(), modified=MODIFIED, features=VECTOR
+)
+REJECTED = _schema(
+    path=pa.string(), label=pa.string(), size=pa.int64(), modified=MODIFIED, reason=pa.string(), detail=pa.string()
+)
+COMPONENTS = _schema(path=pa.string(), label=pa.string(), components=VECTOR)
 
 
 def strings(values: Sequence[str]) -> pa.Array:
-    """A string column; every value must be valid UTF-8.
-
-    Raises:
-        InputError: more text than one column can hold.
-    """
+    """A string column; every value must be valid UTF-8, and all together shorter than 2 GB."""
     encoded = [value.encode() for value in values]
-    if sum(map(len, encoded)) > _MOST_TEXT:
-        raise InputError(
-            f"a table of {len(values):,} photos has more than 2 GB of names: cut the input by prefix into runs of their own"
-        )
     offsets = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
@@ -43,12 +44,22 @@ def numbers(values: npt.ArrayLike, dtype: npt.DTypeLike, kind: pa.DataType) -> p
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
 
 
+def integers(values: Sequence[int]) -> pa.Array:
+    """An int64 column."""
+    return numbers(values, np.int64, pa.int64())
+
+
+def times(values: Sequence[int]) -> pa.Array:
+    """A timestamp[us, UTC] column of microseconds since 1970."""
+    return numbers(values, np.int64, MODIFIED)
+
+
 def float_lists(matrix: npt.NDArray[np.float32]) -> pa.Array:
-    """A list<float> column with one row of `matrix` (n, width) in each place; shares its memory."""
+    """A list<float> column with one row of `matrix` (n, width) in each row; shares its memory."""
     rows, width = matrix.shape
     values = numbers(matrix.reshape(-1), np.float32, pa.float32())
     offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.Array.from_buffers(FEATURES, rows, [None, pa.py_buffer(offsets)], children=[values])
+    return pa.Array.from_buffers(VECTOR, rows, [None, pa.py_buffer(offsets)], children=[values])
 
 
 def float_matrix(column: pa.Array, width: int) -> npt.NDArray[np.float32]:
@@ -59,12 +70,8 @@ def float_matrix(column: pa.Array, width: int) -> npt.NDArray[np.float32]:
     """
     values = column.flatten()
     if column.null_count or values.null_count or len(values) != len(column) * width:
-        raise ValueError(
-            f"expected {len(column)} rows of {width} features, got {len(values)} numbers and {column.null_count} nulls"
-        )
-    numbers = (
-        np.frombuffer(values.buffers()[1], np.float32, len(values), 4 * values.offset)
-        if len(values)
-        else np.zeros(0, np.float32)
-    )
-    return numbers.reshape(len(column), width)
+        found = f"{len(values)} numbers and {column.null_count} nulls"
+        raise ValueError(f"expected {len(column)} rows of {width} features, got {found}")
+    if not len(values):
+        return np.zeros((len(column), width), np.float32)
+    return np.frombuffer(values.buffers()[1], np.float32, len(values), 4 * values.offset).reshape(len(column), width)

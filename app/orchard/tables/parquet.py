@@ -1,49 +1,51 @@
-"""Parquet files of a store."""
-
-from __future__ import annotations
+"""Parquet files of a store: made, written and read with pyarrow."""
 
 import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchard.photos.source import local_path
 from orchard.storage.stores import LocalStore, Store
 
-SUCCESS = "_SUCCESS"
-# The name of the file of a table that has just one.
-ONLY = "part-00000.snappy.parquet"
+# Rows of 1280 features in one row group: 10 MB, which a reader holds at a time.
+ROW_GROUP = 2048
 
 
-def files(store: Store, folder: str) -> list[str]:
-    """The keys of the files of a table, in the order in which they were numbered."""
-    return [stored.key for stored in store.list(folder) if stored.key.endswith(".parquet")]
+@dataclass(frozen=True, slots=True, order=True)
+class DataFile:
+    """One parquet file of a table: its key in the store, its size in bytes, and how many rows it has."""
 
-
-def open_file(store: Store, key: str) -> pq.ParquetFile:
-    """One file: in place where the store is a folder, read into memory where it is not."""
-    if isinstance(store, LocalStore):
-        return pq.ParquetFile(os.path.join(local_path(store.uri), key))
-    return pq.ParquetFile(pa.BufferReader(store.read(key)))
-
-
-def read_table(store: Store, folder: str) -> pa.Table:
-    """A small table whole."""
-    return pa.concat_tables([open_file(store, key).read() for key in files(store, folder)])
-
-
-def from_bytes(content: bytes) -> pa.Table:
-    """The inverse of `to_bytes`."""
-    return pq.ParquetFile(pa.BufferReader(content)).read()
+    key: str
+    size: int
+    rows: int
 
 
 def to_bytes(table: pa.Table, *, dictionary: bool = True) -> bytes:
-    """A table as the content of one file."""
+    """A table as the content of one file; dictionaries are of no use to measured numbers."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="snappy", use_dictionary=dictionary)
+    pq.write_table(table, sink, compression="snappy", use_dictionary=dictionary, row_group_size=ROW_GROUP)
     return bytes(sink.getvalue())
 
 
-def one_file(folder: str, content: bytes) -> dict[str, bytes]:
-    """A table of one file as files by key, marked as Spark marks a finished one."""
-    return {f"{folder}/{ONLY}": content, f"{folder}/{SUCCESS}": b""}
+def write(store: Store, folder: str, number: int, table: pa.Table) -> DataFile:
+    """Write a table as a new file of a folder; no other writer ever uses its name."""
+    key = f"{folder}/part-{number:05}-{uuid.uuid4().hex}.parquet"
+    content = to_bytes(table, dictionary=False)
+    store.write(key, content)
+    return DataFile(key, len(content), table.num_rows)
+
+
+def read(store: Store, key: str, names: Sequence[str] | None = None) -> pa.Table:
+    """Some columns of one file, of which only those are fetched, or all."""
+    with store.open(key) as stream, pq.ParquetFile(stream) as file:
+        return file.read(names and list(names), use_threads=False)
+
+
+def batches(store: Store, key: str, names: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
+    """Some columns of one file, `size` rows at a time; an object is fetched in one request."""
+    source = os.path.join(store.uri, key) if isinstance(store, LocalStore) else pa.BufferReader(store.read(key))
+    with pq.ParquetFile(source) as file:
+        yield from file.iter_batches(batch_size=size, columns=list(names), use_threads=False)

@@ -10,6 +10,10 @@ set -euo pipefail
 tag=${1:?usage: build.sh TAG}
 here=$(cd "$(dirname "$0")" && pwd)
 debian=orchard-stand-in-debian:bookworm
+spark=$("${PYTHON:-python}" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')
+# Of what it is made of: a stand-in of the same content is not made again.
+content=$(cd "$here" && find . -type f ! -name '*~' -exec sha256sum {} + | sort | cat - "$spark/version.py" | sha256sum | cut -c1-64)
+[ "$(/usr/bin/docker image inspect --format '{{index .Config.Labels "orchard.content"}}' "$tag" 2>/dev/null)" != "$content" ] || exit 0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -32,8 +36,8 @@ import_debian() {
 /usr/bin/docker image inspect "$debian" >/dev/null 2>&1 || import_debian
 cp -R "$here/context" "$work/context"
 # With their times, and without what Python leaves between them: the same stand-in every time.
-cp -RLp "$("${PYTHON:-python}" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')" "$work/context/spark"
+cp -RLp "$spark" "$work/context/spark"
 find "$work/context/spark" -name __pycache__ -prune -exec rm -rf {} +
 mkdir "$work/context/ca"
 cp /usr/local/share/ca-certificates/*.crt "$work/context/ca/" 2>/dev/null || true
-DOCKER_BUILDKIT=1 /usr/bin/docker build --quiet --build-arg DEBIAN="$debian" --tag "$tag" "$work/context"
+DOCKER_BUILDKIT=1 /usr/bin/docker build --quiet --build-arg DEBIAN="$debian" --label orchard.content="$content" --tag "$tag" "$work/context"

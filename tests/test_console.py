@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from orchard.console import Reporter, progress_line
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "line"),
+    [
+        (1470, 2940, 8.0, "1,470 of 2,940 photos, 184/s, 0:00:08 left"),
+        (0, 50, 3.0, "0 of 50 photos, 0/s, time left unknown"),
+        (50, 50, 0.0, "50 of 50 photos, 0/s, time left unknown"),
+        (1, 100000, 1.0, "1 of 100,000 photos, 1/s, 1 day, 3:46:39 left"),
+    ],
+)
+def test_progress_line(done: int, total: int, seconds: float, line: str) -> None:
+    assert progress_line(done, total, seconds) == line
+
+
+def test_reporter_progress_without_a_terminal() -> None:
+    stream = io.StringIO()
+    with Reporter(stream, line_seconds=0).progress(100) as show:
+        show(40)
+        show(60)
+    lines = stream.getvalue().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["orchard: 40 of 100 photos", "orchard: 60 of 100 photos"]
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_reporter_progress_is_quiet_between_lines() -> None:
+    stream = io.StringIO()
+    with Reporter(stream, line_seconds=60).progress(100) as show:
+        show(40)
+    assert stream.getvalue() == ""
+
+
+def test_reporter_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stream = io.StringIO()
+    with Reporter(stream).progress(100) as show:
+        show(40)
+    assert "40 of 100 photos" in stream.getvalue()
+    assert "\x1b" in stream.getvalue()
+
+
+def test_reporter_log_prints_text_unchanged() -> None:
+    stream = io.StringIO()
+    Reporter(stream).log("[bold]50%[/bold] of /a very/long " + "path" * 60)
+    assert stream.getvalue() == "orchard: [bold]50%[/bold] of /a very/long " + "path" * 60 + "\n"
