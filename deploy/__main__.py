@@ -24,7 +24,10 @@ _EXTRA = ("boto3", "docker", "jsonschema", "requests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted; of `run-local`, the job's own."""
+    """Run the command line.
+
+    Returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted; of `run-local`, the job's own.
+    """
     try:
         try:
             return _run(sys.argv[1:] if argv is None else list(argv))

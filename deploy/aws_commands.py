@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 _POLICIES = {"deployer": deployer_policy, "job": job_policy, "job-trust": job_trust, "repository": repository_policy}
 # Those that hold on EMR Serverless only, and what does on EMR on EKS.
 _NOT_ON_EKS = {
-    "job-trust": "it names the cluster's own identity provider: `aws emr-containers update-role-trust-policy` writes it",
-    "repository": "the cluster's nodes read the image, by their own role: the repository needs no policy in the same account",
+    "job-trust": "it names the cluster's own identity provider: `aws emr-containers update-role-trust-policy` writes "
+    "it",
+    "repository": "the cluster's nodes read the image, by their own role: the repository needs no policy in the same "
+    "account",
 }
 
 
@@ -176,7 +178,8 @@ def _up(arguments: argparse.Namespace) -> int:
         context.say("everything is as it should be")
     if plan.seen.digest is None and context.target is not EKS:
         context.say(
-            f"the application waits for image {context.site.spec.repository}:{context.tag}: `orchard-deploy push`, then `submit`"
+            f"the application waits for image {context.site.spec.repository}:{context.tag}: "
+            "`orchard-deploy push`, then `submit`"
         )
     return 0
 

@@ -1,4 +1,7 @@
-"""What a run cost, as the service bills it. The bill comes some seconds after the end, so it is asked for more than once."""
+"""What a run cost, as the service bills it.
+
+The bill comes some seconds after the end, so it is asked for more than once.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ _NOTHING = Utilization(cpu=0.0, memory=0.0, storage=0.0)
 def bill_facts(
     context: Context, submission: Submission, prices: Prices, *, photos: int | None, wait: bool
 ) -> dict[str, Any]:
-    """The bill as plain data; `billed` is False where only the utilization is known so far. A run that never started costs nothing.
+    """The bill as plain data.
+
+    `billed` is False where only the utilization is known so far. A run that never started costs nothing.
 
     Without `photos_exact` the run featurized so many at most, and 1,000 of them cost more than it says.
 
@@ -85,6 +90,7 @@ def _work(context: Context, run: Run, asked: int | None, listed: int | None) -> 
     try:
         found = s3.find(context.aws, output.bucket, f"{output.prefix}/report.json".lstrip("/"))
         report, written = (json.loads(found.body), found.written) if found else (None, 0.0)
-        return work_of(run, asked=asked, report=report, written=written, listed=listed)
+        attempts = context.site.spec.max_attempts
+        return work_of(run, asked=asked, report=report, written=written, listed=listed, attempts=attempts)
     except (AwsError, ValueError, KeyError, TypeError):
         return work_of(run, asked=asked, report=None, written=0.0, listed=listed)

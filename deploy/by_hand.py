@@ -32,7 +32,10 @@ def shell_lines(run: ContainerRun, caller: tuple[int, int]) -> list[str]:
 
 
 def _output(run: ContainerRun, caller: tuple[int, int]) -> Iterator[str]:
-    """The output folder made by the caller, since Docker's own would be root's, and lent where the container runs as someone else."""
+    """The output folder made by the caller, since Docker's own would be root's.
+
+    It is lent where the container runs as someone else.
+    """
     for folder in (mount.source for mount in run.mounts if not mount.read_only):
         yield f"output={shlex.quote(str(folder))}"
         yield 'mkdir -p "$output"'

@@ -1,4 +1,7 @@
-"""What a job in a container gets of its caller's AWS settings: the standard variables, and the two files where they are."""
+"""What a job in a container gets of its caller's AWS settings.
+
+The standard variables, and the two files where they are.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ _FILES = {"AWS_CONFIG_FILE": ".aws/config", "AWS_SHARED_CREDENTIALS_FILE": ".aws
 
 
 def aws_variables(environ: Mapping[str, str], profile: str | None) -> dict[str, str]:
-    """The variables to hand on. A profile that is asked for takes the place of the caller's own, and of keys, which would win over it."""
+    """The variables to hand on.
+
+    A profile that is asked for takes the place of the caller's own, and of keys, which would win over it.
+    """
     names = _SETTINGS if profile else (*_PROFILES, *_KEYS, *_SETTINGS)
     return {name: environ[name] for name in names if environ.get(name)}
 

@@ -1,4 +1,7 @@
-"""What is asked of a container engine, as plain data: a run, in the words of its API and of `docker run`. Pure but for the small files."""
+"""What is asked of a container engine, as plain data.
+
+A run, in the words of its API and of `docker run`. Pure but for the small files.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ class ContainerRun:
         environment: variables for it.
         handed_on: further ones, the caller's own, whose values are for no one to see: no line shows them.
         files: path in the container -> content of a small file that is to be there, read-only.
-        copies: path in the container -> file of this machine, of which a copy is to be there that `user` alone can read.
+        copies: path in the container -> file of this machine, of which a copy is to be there that `user` alone can
+            read.
     """
 
     image: str

@@ -1,4 +1,7 @@
-"""What every command about AWS works with: the specification in the account, AWS itself, the record, and how to speak and wait."""
+"""What every command about AWS works with.
+
+The specification in the account, AWS itself, the record, and how to speak and wait.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ from deploy.workers import check_workers
 
 if TYPE_CHECKING:
     from deploy.aws.session import Aws
+
+# How long every command waits between two questions.
+PACE = Pace()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,9 @@ def target_spec(arguments: argparse.Namespace) -> Spec:
 
 
 def connect(arguments: argparse.Namespace) -> Context:
-    """Check the specification, then find out whose account it is: nothing is asked of AWS for a specification that cannot work.
+    """Check the specification, then find out whose account it is.
+
+    Nothing is asked of AWS for a specification that cannot work.
 
     From then on `arguments.mask` takes that account's number out of what is printed.
 
@@ -92,7 +100,8 @@ def connect(arguments: argparse.Namespace) -> Context:
     aws = open_aws(region=spec.region, profile=arguments.profile)
     site = Site(spec, aws.account)
     arguments.mask = site.account.mask
-    return Context(aws=aws, site=site, target=target, record=record_file(site, arguments.spec), tree=arguments.tree)
+    record = record_file(site, arguments.spec)
+    return Context(aws=aws, site=site, target=target, record=record, tree=arguments.tree, pace=PACE)
 
 
 def open_aws(*, region: str | None, profile: str | None) -> Aws:

@@ -1,7 +1,7 @@
 """What a run costs: at worst, by estimate, and by what was billed. Pure but for reading the two tables.
 
-EMR Serverless bills vCPU, memory and the disk beyond 20 GB of each worker by the second, one minute at least. Storage in S3 and ECR is
-billed by those. On EMR on EKS these prices are what EMR adds; the nodes are billed by EC2 or Fargate.
+EMR Serverless bills vCPU, memory and the disk beyond 20 GB of each worker by the second, one minute at least. Storage
+in S3 and ECR is billed by those. On EMR on EKS these prices are what EMR adds; the nodes are billed by EC2 or Fargate.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def load_prices(path: Path, *, region: str, architecture: str, target: Target = 
     except KeyError as exc:
         known = ", ".join(f"{name} ({'/'.join(kinds)})" for name, kinds in content.get(target.name, {}).items())
         raise SpecError(
-            f"{path}: no price of EMR {target.name} in {region} on {architecture} (there are {known}): copy the file, add "
+            f"{path}: no price of EMR {target.name} in {region} on {architecture} (there are {known}): copy the file, "
+            "add "
             f'"{region}": {{"{architecture}": {{"vcpu_hour": …, "gb_hour": …, "storage_gb_hour": …}}}} '
             "from aws.amazon.com/emr/pricing, and name the copy with --prices"
         ) from exc
@@ -142,6 +143,6 @@ def check_budget(worst: float, budget: float | None, prices: Prices, spec: Spec)
     """Raise `RefusedError` if the worst case is above the budget."""
     if budget is not None and worst > budget:
         raise RefusedError(
-            f"--budget {budget:.2f}: the worst case is {worst:.2f} {prices.currency} ({spec.timeout_minutes} minutes x {spec.max_attempts} "
-            "attempts of every worker): lower timeoutMinutes, or the workers"
+            f"--budget {budget:.2f}: the worst case is {worst:.2f} {prices.currency} ({spec.timeout_minutes} minutes x "
+            f"{spec.max_attempts} attempts of every worker): lower timeoutMinutes, or the workers"
         )

@@ -1,4 +1,7 @@
-"""The only door to the Docker engine: asks about images, moves them, runs containers. Building is left to its command line."""
+"""The only door to the Docker engine.
+
+Asks about images, moves them, runs containers. Building is left to its command line.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from deploy.errors import EngineError, ImageError
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image that the engine has: its id, its labels, its size in bytes, its digests in registries, its layers by size."""
+    """An image that the engine has.
+
+    Its id, its labels, its size in bytes, its digests in registries, its layers by size.
+    """
 
     id: str
     labels: dict[str, str]

@@ -102,7 +102,9 @@ def down(context: Context, *, force: bool, with_data: bool) -> list[str]:
 
 
 def runs_to_end(context: Context, seen: Observed, *, force: bool) -> list[tuple[Target, Run]]:
-    """The runs that `down` has to cancel first: none may be left without its image, its bucket and its record; those on EKS need them, too.
+    """The runs that `down` has to cancel first.
+
+    None may be left without its image, its bucket and its record; those on EKS need them, too.
 
     Raises:
         RefusedError: there are some, and `force` is not given.
@@ -151,7 +153,10 @@ def _active_on_eks(context: Context) -> list[Run]:
 
 
 def _adopt(context: Context, seen: Observed) -> None:
-    """Record an application that was found and is not recorded: its record was lost, or the call that made it was cut off."""
+    """Record an application that was found and is not recorded.
+
+    Its record was lost, or the call that made it was cut off.
+    """
     own = [application for application in seen.applications if is_own(context.site, application.tags)]
     if own and context.record.read().made.get("application") != own[0].id:
         context.record.change(lambda known: known.with_made("application", own[0].id))

@@ -24,7 +24,8 @@ def execute(actions: Iterable[Action], aws: Aws, record: RecordFile, *, pace: Pa
     """Carry a plan out.
 
     Raises:
-        AwsError: a call was refused; everything before it is done and recorded. WaitError: an application does not settle.
+        AwsError: a call was refused; everything before it is done and recorded. WaitError: an application does not
+            settle.
     """
     for action in actions:
         say(action.about)

@@ -30,7 +30,10 @@ def print_line(source: Source, line: str) -> None:
 
 
 def follower(context: Context, submission: Submission, choice: Choice) -> Follower | None:
-    """What follows the logs of a run in S3, if the specification has them there; of the account's number its lines say nothing."""
+    """What follows the logs of a run in S3, if the specification has them there.
+
+    Its lines do not show the account's number.
+    """
     logs = context.site.logs
     if logs is None or submission.run is None:
         return None

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 _HINTS = (
     (
         r"ApplicationMaxCapacityExceededException|exceeded maximumCapacity",
-        "the application's maximum capacity is smaller than driver and executors together, so the run waits for workers that never come: "
+        "the application's maximum capacity is smaller than driver and executors together, so the run waits "
+        "for workers that never come: "
         "cancel it, then `orchard-deploy up` sets the capacity that the specification needs",
     ),
     (
         r"Cannot run program \"[^\"]*python[^\"]*\"|PYTHON_VERSION_MISMATCH|Python in worker has different version",
-        "driver or executors did not find the image's Python: the application runs another image, or a property names another interpreter: "
-        "`orchard-deploy status` compares them",
+        "driver or executors did not find the image's Python: the application runs another image, or a property names "
+        "another interpreter: `orchard-deploy status` compares them",
     ),
     (
         r"(?i)exceeded configured memory size|exit(?:ed with)? ?(?:code|status)?:? ?137|ExecutorLostFailure.*137",
@@ -26,7 +27,8 @@ _HINTS = (
     ),
     (
         r"(?i)could not assume|not authorized to perform: sts:AssumeRole|unable to assume",
-        "EMR Serverless cannot take the job's role: `orchard-deploy up` sets its trust; a role made a minute ago may need another minute",
+        "EMR Serverless cannot take the job's role: `orchard-deploy up` sets its trust; a role made a minute ago may "
+        "need another minute",
     ),
     (
         r"AccessDenied|Access Denied|Status Code: 403",

@@ -1,4 +1,6 @@
-"""The policies that a specification needs, least privilege: of the job's role, of the image's repository, of the person who deploys. Pure.
+"""The policies that a specification needs, least privilege.
+
+Those of the job's role, of the image's repository, of the person who deploys. Pure.
 
 Every statement names the resources it is about. The service may use the role and the image for this account only (the
 "confused deputy" conditions of AWS's documentation).
@@ -23,7 +25,8 @@ JOB_POLICY = "orchard-job"
 
 def job_trust(site: Site) -> Policy:
     """Who may take the job's role: EMR Serverless, for this account."""
-    # AWS's own policies for such roles have this key; none was found with aws:SourceArn, and a wrong key would stop every run.
+    # AWS's own policies for such roles have this key; none was found with aws:SourceArn, and a wrong key would stop
+    # every run.
     conditions = {"StringEquals": {"aws:SourceAccount": site.account.id}}
     return _policy(
         [_allow("EmrServerless", ["sts:AssumeRole"], None, Principal={"Service": SERVICE}, Condition=conditions)]
@@ -74,9 +77,10 @@ def deployer_policy(site: Site) -> Policy:
 
 
 def _deploys_images(site: Site) -> list[Statement]:
-    actions = """BatchCheckLayerAvailability BatchGetImage CompleteLayerUpload CreateRepository DeleteRepository DescribeImages
-        DescribeRepositories GetDownloadUrlForLayer GetRepositoryPolicy InitiateLayerUpload ListTagsForResource PutImage
-        PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy TagResource UploadLayerPart"""
+    actions = """BatchCheckLayerAvailability BatchGetImage CompleteLayerUpload CreateRepository DeleteRepository
+        DescribeImages DescribeRepositories GetDownloadUrlForLayer GetRepositoryPolicy InitiateLayerUpload
+        ListTagsForResource PutImage PutImageScanningConfiguration PutImageTagMutability SetRepositoryPolicy TagResource
+        UploadLayerPart"""
     return [
         _allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
         _allow("Images", [f"ecr:{action}" for action in actions.split()], [site.repository_arn]),
@@ -136,7 +140,10 @@ def _deploys_data(site: Site) -> list[Statement]:
         ),
     ]
     if site.bucket:
-        actions = "CreateBucket DeleteBucket GetBucketPublicAccessBlock GetBucketTagging PutBucketPublicAccessBlock PutBucketTagging"
+        actions = (
+            "CreateBucket DeleteBucket GetBucketPublicAccessBlock GetBucketTagging "
+            "PutBucketPublicAccessBlock PutBucketTagging"
+        )
         whole = S3Place(site.bucket, "")
         statements += [
             _allow("Bucket", [f"s3:{action}" for action in actions.split()], [_bucket(site, site.bucket)]),
@@ -180,7 +187,10 @@ def _listable(prefix: str) -> list[str]:
 
 
 def _objects(site: Site, places: Sequence[S3Place]) -> list[str]:
-    """The ARNs of everything in `places`, and of the prefixes themselves: S3 answers 403, not 404, where a key may not be read."""
+    """The ARNs of everything in `places`, and of the prefixes themselves.
+
+    S3 answers 403, not 404, where a key may not be read.
+    """
     arns = []
     for place in places:
         root = _bucket(site, place.bucket)

@@ -1,4 +1,7 @@
-"""How a command that stays with a run is made to leave: by a person's Ctrl-C, or by SIGTERM or SIGHUP, with nobody there to be asked."""
+"""How a command that stays with a run is made to leave.
+
+By a person's Ctrl-C, or by SIGTERM or SIGHUP, with nobody there to be asked.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ class LeavingError(BaseException):
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Meanwhile raise `LeavingError` at such a signal, once: shell and terminal may both send it. What `nohup` switched off stays off."""
+    """Meanwhile raise `LeavingError` at such a signal, once.
+
+    Shell and terminal may both send it. What `nohup` switched off stays off.
+    """
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SENT}
     try:
         for number, handler in before.items():

@@ -38,7 +38,8 @@ def add_to(
         "run-local",
         parents=parents,
         help="run the image on this machine by the job specification",
-        epilog="Arguments behind `--` go to the job: orchard-deploy run-local --input photos --output out -- --varieties 5",
+        epilog="Arguments behind `--` go to the job: "
+        "orchard-deploy run-local --input photos --output out -- --varieties 5",
     )
     parser.add_argument("--input", required=True, metavar="DIR", help="folder of photos, or s3:// address")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the results, or s3:// address")
@@ -114,7 +115,8 @@ def check_image(engine: DockerEngine, name: str) -> None:
         )
     if image.labels.get(TITLE) != "orchard":
         raise ImageError(
-            f"{name}: not an image of Orchard (its label {TITLE} is {image.labels.get(TITLE)!r}): name another with --image"
+            f"{name}: not an image of Orchard (its label {TITLE} is {image.labels.get(TITLE)!r}): name another with "
+            "--image"
         )
 
 

@@ -1,4 +1,7 @@
-"""Where the logs of a run are, in which order, and what is new in them. No door in it: listing and reading are passed in."""
+"""Where the logs of a run are, in which order, and what is new in them.
+
+No door in it: listing and reading are passed in.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class LogFile:
-    """One object of a log; `index` counts those that were full and moved away, and is None for the one that still grows."""
+    """One object of a log; `index` counts those that were full and moved away.
+
+    It is None for the one that still grows.
+    """
 
     source: Source
     key: str
@@ -45,7 +51,10 @@ class LogFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which logs to show: of the driver or of the executors, which streams, which attempt (None: the last one, or every one)."""
+    """Which logs to show: of the driver or of the executors, which streams, which attempt.
+
+    An attempt of None is the last one, or every one.
+    """
 
     executors: bool = False
     streams: tuple[str, ...] = ("stdout", "stderr")
@@ -110,7 +119,9 @@ class _Seen:
 
 
 class Follower:
-    """Shows of each log what is new since it last looked, line by line; a log that was rotated meanwhile goes on where it was.
+    """Shows of each log what is new since it last looked, line by line.
+
+    A log that was rotated meanwhile goes on where it was.
 
     Args:
         mask: takes out of a line what is not to be shown.
@@ -161,7 +172,8 @@ class Follower:
             return b""
         text = unpack(content)
         if file.index is not None:
-            # This one was the growing one before: what was shown of that is not shown again. What grows now is another, whatever is in it.
+            # This one was the growing one before: what was shown of that is not shown again. What grows now is another,
+            # whatever is in it.
             fresh, seen.offset, seen.etag = text[seen.offset :], 0, ""
             seen.archived.add(file.index)
             return fresh

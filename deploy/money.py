@@ -108,9 +108,13 @@ def money_lines(money: Money) -> Iterator[str]:
     attempts = f" x {spec.max_attempts} attempts" if spec.max_attempts > 1 else ""
     yield f"worst case  {money.worst:.2f} {currency}: every worker for {spec.timeout_minutes} minutes{attempts}"
     whose = "" if money.counted else " (an example: the input was not counted)"
-    yield f"estimate    {guess.amount:.2f} {currency}, {guess.seconds / 60:.1f} minutes for {guess.photos:,} photos{whose}"
+    minutes = guess.seconds / 60
+    yield f"estimate    {guess.amount:.2f} {currency}, {minutes:.1f} minutes for {guess.photos:,} photos{whose}"
     yield f"            from: {money.rates.measured}"
     yield f"prices      {money.prices.source}"
     if money.target is EKS:
         yield "            EMR's part alone; the nodes are billed by EC2 or Fargate"
-        yield "            nothing ends a run at its time-out but `submit --wait`, as long as it is there: counted from RUNNING"
+        yield (
+            "            nothing ends a run at its time-out but `submit --wait`, as long as it is there: "
+            "counted from RUNNING"
+        )

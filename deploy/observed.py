@@ -20,7 +20,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """A bucket: its tags, whether everything public is blocked, whether anything is in it, its region where S3 tells."""
+    """A bucket: its tags, whether public access is blocked, whether anything is in it, its region where S3 tells."""
 
     tags: Mapping[str, str]
     blocked: bool

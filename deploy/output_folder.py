@@ -1,7 +1,9 @@
-"""The output folder of a run on this machine: made beforehand, writable by whoever the container runs as, the caller's own in the end.
+"""The output folder of a run on this machine.
 
-Where root calls, the container runs as nobody, who is lent the folder for as long as the run takes. What was there is then whose it was,
-what is new is the folder's owner's.
+Made beforehand, writable by whoever the container runs as, the caller's own in the end.
+
+Where root calls, the container runs as nobody, who is lent the folder for as long as the run takes. What was there is
+then whose it was, what is new is the folder's owner's.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def owners(folder: int) -> dict[str, Ids]:
 
 
 def give(folder: int, to: Callable[[str], Ids]) -> None:
-    """Change the owner of an open folder and of everything in it to what `to` says of the path; what links lead to is left alone."""
+    """Change the owner of an open folder and of everything in it to what `to` says of the path.
+
+    What links lead to is left alone.
+    """
     for path, place, name in _entries(folder):
         os.chown(name, *to(path), dir_fd=place, follow_symlinks=False)
 
@@ -53,12 +58,7 @@ def run_as(caller: Ids) -> Ids:
 
 @contextmanager
 def output_folder(
-    output: str,
-    *,
-    caller: Ids,
-    user: Ids,
-    access: Callable[[Path, int], bool] = os.access,
-    give: Give = give,
+    output: str, *, caller: Ids, user: Ids, access: Callable[[Path, int], bool] = os.access, give: Give = give
 ) -> Iterator[None]:
     """The folder for a container that runs as `user`; one that was made here is removed again if it stays empty.
 

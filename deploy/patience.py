@@ -19,7 +19,8 @@ def patience(spec: Spec, target: Target, asked_minutes: float | None = None) -> 
     """Seconds to stay with a run.
 
     Args:
-        asked_minutes: `--wait-minutes`. Without it nothing is cut short that its service, or the run's allowance, would end by itself.
+        asked_minutes: `--wait-minutes`. Without it nothing is cut short that its service, or the run's allowance, would
+            end by itself.
     """
     if asked_minutes is not None:
         return asked_minutes * 60

@@ -1,8 +1,9 @@
 """The exact inputs of every AWS call that makes or changes something, from the specification. Pure.
 
-The image is named by its digest, not by its tag. A tag is resolved when the application starts (releases up to 7.13) or when the run is
-submitted (later ones), so what ran depends on the release and on who pushed when; a digest is the same thing everywhere, and a changed
-image shows as a changed application. The tag, a hash of what was baked, stays in the run's tags and record.
+The image is named by its digest, not by its tag. A tag is resolved when the application starts (releases up to 7.13) or
+when the run is submitted (later ones), so what ran depends on the release and on who pushed when; a digest is the same
+thing everywhere, and a changed image shows as a changed application. The tag, a hash of what was baked, stays in the
+run's tags and record.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from deploy.targets import EKS, Target
 from deploy.workers import capacity
 
 Payload = dict[str, Any]
-# Runs beyond the first wait in the application's queue: the cap is per run, and this makes it hold for all of them together.
+# Runs beyond the first wait in the application's queue: the cap is per run, and this makes it hold for all of them
+# together.
 CONCURRENT_RUNS = 1
 # Minutes that a run may wait in the queue; 15 to 720.
 QUEUE_MINUTES = 360
 
 
 def create_repository(site: Site) -> Payload:
+    """Input of ECR's CreateRepository: immutable tags, scanned on push."""
     return {
         "repositoryName": site.spec.repository,
         "imageTagMutability": "IMMUTABLE",
@@ -35,6 +38,7 @@ def create_repository(site: Site) -> Payload:
 
 
 def tag_repository(site: Site) -> Payload:
+    """Input of ECR's TagResource."""
     return {"resourceArn": site.repository_arn, "tags": _tag_list(site.tags)}
 
 
@@ -50,14 +54,17 @@ def set_repository_policy(site: Site, present: Mapping[str, Any] | None = None) 
 
 
 def put_image_tag_mutability(site: Site) -> Payload:
+    """Input of ECR's PutImageTagMutability."""
     return {"repositoryName": site.spec.repository, "imageTagMutability": "IMMUTABLE"}
 
 
 def put_image_scanning_configuration(site: Site) -> Payload:
+    """Input of ECR's PutImageScanningConfiguration."""
     return {"repositoryName": site.spec.repository, "imageScanningConfiguration": {"scanOnPush": True}}
 
 
 def create_bucket(site: Site) -> Payload:
+    """Input of S3's CreateBucket."""
     # S3 refuses its first region by name.
     here = (
         {}
@@ -73,11 +80,13 @@ def put_bucket_tagging(site: Site, present: Mapping[str, str] | None = None) -> 
 
 
 def put_public_access_block(site: Site) -> Payload:
+    """Input of S3's PutPublicAccessBlock: nothing public."""
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     return {"Bucket": site.bucket, "PublicAccessBlockConfiguration": dict.fromkeys(names, True)}
 
 
 def create_role(site: Site) -> Payload:
+    """Input of IAM's CreateRole for the job's role."""
     return {
         "RoleName": site.role,
         "AssumeRolePolicyDocument": json.dumps(job_trust(site)),
@@ -87,14 +96,17 @@ def create_role(site: Site) -> Payload:
 
 
 def tag_role(site: Site) -> Payload:
+    """Input of IAM's TagRole."""
     return {"RoleName": site.role, "Tags": _tag_list(site.tags)}
 
 
 def update_role_trust(site: Site) -> Payload:
+    """Input of IAM's UpdateAssumeRolePolicy."""
     return {"RoleName": site.role, "PolicyDocument": json.dumps(job_trust(site))}
 
 
 def put_role_policy(site: Site) -> Payload:
+    """Input of IAM's PutRolePolicy."""
     return {"RoleName": site.role, "PolicyName": JOB_POLICY, "PolicyDocument": json.dumps(job_policy(site))}
 
 
@@ -118,6 +130,7 @@ def application_settings(site: Site, image: str) -> Payload:
 
 
 def create_application(site: Site, image: str, *, token: str) -> Payload:
+    """Input of EMR Serverless' CreateApplication."""
     return {
         "name": site.spec.name,
         "type": "SPARK",
@@ -128,6 +141,7 @@ def create_application(site: Site, image: str, *, token: str) -> Payload:
 
 
 def update_application(site: Site, image: str, *, application: str, token: str) -> Payload:
+    """Input of EMR Serverless' UpdateApplication."""
     return {"applicationId": application, "clientToken": token, **application_settings(site, image)}
 
 
@@ -204,7 +218,9 @@ def _spark_submit(site: Site, parameters: str, extra: tuple[str, ...], entry_poi
 
 
 def resource_quota(site: Site) -> Payload:
-    """A Kubernetes ResourceQuota that holds a namespace to the cap, for `kubectl apply -f`: EMR on EKS has no maximum capacity of its own.
+    """A Kubernetes ResourceQuota that holds a namespace to the cap, for `kubectl apply -f`.
+
+    EMR on EKS has no maximum capacity of its own.
 
     One pod more, small, is the one that submits.
     """
@@ -222,7 +238,8 @@ def cli_inputs(
 ) -> dict[str, Payload]:
     """The input of every call by the name of its file, for `aws … --cli-input-json`.
 
-    Client tokens are left to the AWS command line, which makes one a call; so is the application's id as long as there is none.
+    Client tokens are left to the AWS command line, which makes one a call; so is the application's id as long as there
+    is none.
     """
     image = image_uri(site, tag, digest)
     files: dict[str, Payload] = {"ecr-create-repository": create_repository(site)}
@@ -264,13 +281,14 @@ def job_arguments(site: Site, extra: tuple[str, ...]) -> list[str]:
     """The arguments of the job's main file.
 
     Raises:
-        SpecError: one of them cannot work, or names a Spark master: with its own the run would use none of its executors.
+        SpecError: one of them cannot work, or names a Spark master: with its own the run would use none of its
+            executors.
     """
     options = site.spec.job(*extra, input=str(site.input), output=str(site.output))
     if options.master is not None:
         raise SpecError(
-            f"arguments of the job: --master {options.master}: the service sets it: remove it from `arguments` in the specification "
-            "or from the command line"
+            f"arguments of the job: --master {options.master}: the service sets it: remove it from `arguments` in the "
+            "specification or from the command line"
         )
     return options.to_args()
 
@@ -285,7 +303,10 @@ def _overrides(defaults: Mapping[str, str], logs: S3Place | None) -> Payload:
 
 
 def _split(properties: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The submit parameters, which nothing overrides, and apart from them what has blanks: how those would be quoted is not documented."""
+    """The submit parameters, which nothing overrides, and apart from them what has blanks.
+
+    How those would be quoted is not documented.
+    """
     inline = {
         name: value for name, value in sorted(properties.items()) if not any(letter.isspace() for letter in value)
     }

@@ -1,4 +1,7 @@
-"""Whether the buckets that a specification names can be used: those that are not its own are never made, only looked for. Pure."""
+"""Whether the buckets that a specification names can be used.
+
+Those that are not its own are never made, only looked for. Pure.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,22 @@ def _reason(site: Site, reached: Reach, target: Target) -> str | None:
     if reached.access is Access.MISSING:
         return "there is none, and `orchard-deploy up` makes only the one under `bucket`: make it, or name another"
     if reached.access is Access.DENIED:
-        return "it is someone else's, or you may not look at it (see `orchard-deploy iam deployer`): have it opened, or name another"
+        return (
+            "it is someone else's, or you may not look at it (see `orchard-deploy iam deployer`): have it opened, "
+            "or name another"
+        )
     return _far(site, reached.region, target)
 
 
 def _far(site: Site, region: str | None, target: Target) -> str | None:
-    """EMR Serverless outside of a network of one's own reaches S3 in its own region only; the nodes of EMR on EKS have their network."""
+    """EMR Serverless outside of a network of one's own reaches S3 in its own region only.
+
+    The nodes of EMR on EKS have their network.
+    """
     here = site.account.region
     if target is not SERVERLESS or region in (None, here):
         return None
-    return f"it is in {region}, and EMR Serverless in {here} reaches none outside of {here}: name one there, or run in {region} (--region)"
+    return (
+        f"it is in {region}, and EMR Serverless in {here} reaches none outside of {here}: name one there, "
+        f"or run in {region} (--region)"
+    )

@@ -1,10 +1,11 @@
 """What has to be done, decided from the specification and what there is: a list of calls with their exact inputs. Pure.
 
-Tags of the specification that what is ours does not have, or has with other values, are put on it; those that were taken out of the
-specification stay, since nobody knows any more whose they are.
+Tags of the specification that what is ours does not have, or has with other values, are put on it; those that were
+taken out of the specification stay, since nobody knows any more whose they are.
 
-An application can be changed only while it is stopped or was never started, and stopped only while no run is active. Everything that is
-made carries a tag that says for which specification, so that what is ours is known even when the record on disk is lost.
+An application can be changed only while it is stopped or was never started, and stopped only while no run is active.
+Everything that is made carries a tag that says for which specification, so that what is ours is known even when the
+record on disk is lost.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def plan_up(
 ) -> list[Action]:
     """The calls that are missing; none if everything is as it should be.
 
-    The application comes last, and only once its image is in the repository: EMR Serverless looks for it there. EMR on EKS needs no
-    application, and its role and virtual cluster belong to whoever runs the cluster.
+    The application comes last, and only once its image is in the repository: EMR Serverless looks for it there. EMR on
+    EKS needs no application, and its role and virtual cluster belong to whoever runs the cluster.
 
     Args:
         tag: of the wanted image.
@@ -74,7 +75,8 @@ def plan_up(
         new_token: makes a client token.
 
     Raises:
-        RefusedError: something of that name is not ours, a run is active on an application that has to change, or a name was changed.
+        RefusedError: something of that name is not ours, a run is active on an application that has to change, or a
+            name was changed.
     """
     if lost := next(renamed(site, recorded), None):
         raise RefusedError(
@@ -115,12 +117,13 @@ def own_application(site: Site, seen: Observed) -> Application | None:
     if len(own) > 1:
         names = ", ".join(application.id for application in own)
         raise RefusedError(
-            f"applications {names} are all called {site.spec.name}: `orchard-deploy down` deletes them, `up` makes one again"
+            f"applications {names} are all called {site.spec.name}: `orchard-deploy down` deletes them, `up` makes one "
+            "again"
         )
     if seen.applications and not own:
         raise RefusedError(
-            f"application {seen.applications[0].id} is called {site.spec.name} too, and orchard-deploy did not make it: "
-            "choose another `name` in the specification"
+            f"application {seen.applications[0].id} is called {site.spec.name} too, "
+            "and orchard-deploy did not make it: choose another `name` in the specification"
         )
     return own[0] if own else None
 
@@ -247,12 +250,13 @@ def _check_foreign_repository(site: Site, found: Repository, target: Target) -> 
     if not found.immutable:
         raise RefusedError(
             f"ECR repository {name}: its tags can be overwritten, so a tag does not say what runs: make them immutable "
-            f"(aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE), or name another repository"
+            f"(aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE), or name "
+            "another repository"
         )
     if target is SERVERLESS and not includes(found.policy, repository_policy(site)):
         raise RefusedError(
-            f"ECR repository {name}: orchard-deploy did not make it, and EMR Serverless may not read its images: add the statement that "
-            "`orchard-deploy iam repository` prints to its policy, or name another repository"
+            f"ECR repository {name}: orchard-deploy did not make it, and EMR Serverless may not read its images: add "
+            "the statement that `orchard-deploy iam repository` prints to its policy, or name another repository"
         )
 
 

@@ -1,4 +1,7 @@
-"""What `submit` would do, step by step, by the very checks and plans that it goes by itself. Nothing is made or changed."""
+"""What `submit` would do, step by step, by the very checks and plans that it goes by itself.
+
+Nothing is made or changed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ def preview(context: Context, wanted: Wanted, *, up: bool) -> dict[str, Any] | N
     """Say what `submit` would do now; `up` as in `submit --up`.
 
     Returns:
-        The input of the call that would start the run, but for its token; None if a run that does the very same is not over.
+        The input of the call that would start the run, but for its token; None if a run that does the very same is not
+            over.
 
     Raises:
         ImageError, RefusedError: what `submit` would raise, after the steps that it would come to before.

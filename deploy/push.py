@@ -42,7 +42,9 @@ def push_image(
 
 
 def push_to_ecr(aws: Aws, engine: DockerEngine, repository: str, tag: str, say: Callable[[str], None]) -> str:
-    """Push an image of this engine to the account's registry, logged in with AWS' own credentials, which are kept nowhere.
+    """Push an image of this engine to the account's registry, logged in with AWS' own credentials.
+
+    They are kept nowhere.
 
     Returns:
         The digest that ECR has under the tag.

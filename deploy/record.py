@@ -1,11 +1,12 @@
 """What was made and submitted, kept beside the specification in `.orchard/<name>-<region>-<hash of the account>.json`.
 
-Each account has its own: what was made in one is not ours in another. A rehearsal names its own folder, in `ORCHARD_RECORDS`, so that it
-neither sees nor touches what there is of real accounts.
+Each account has its own: what was made in one is not ours in another. A rehearsal names its own folder, in
+`ORCHARD_RECORDS`, so that it neither sees nor touches what there is of real accounts.
 
-Each entry is written before the call that makes the thing, or at the moment its id is known, in one atomic step: a process may be killed
-anywhere, and the next one finds what exists. The record is a convenience all the same: `up`, `status` and `down` look things up by name
-and tag, so a lost one leaks nothing. It holds no credentials and no account number.
+Each entry is written before the call that makes the thing, or at the moment its id is known, in one atomic step: a
+process may be killed anywhere, and the next one finds what exists. The record is a convenience all the same: `up`,
+`status` and `down` look things up by name and tag, so a lost one leaks nothing. It holds no credentials and no account
+number.
 """
 
 from __future__ import annotations
@@ -58,19 +59,27 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one specification has in one account and region: kinds and names of what `up` made, and the runs, oldest first."""
+    """What one specification has in one account and region.
+
+    Kinds and names of what `up` made, and the runs, oldest first.
+    """
 
     made: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[Submission, ...] = ()
 
     def with_made(self, kind: str, name: str) -> Record:
+        """The record with a thing that was made."""
         return replace(self, made={**self.made, kind: name})
 
     def without(self, kind: str) -> Record:
+        """The record without the thing of this kind."""
         return replace(self, made={name: value for name, value in self.made.items() if name != kind})
 
     def with_run(self, run: Submission) -> Record:
-        """The record with this run, in the place of an earlier entry with its token; a run that was found without one goes by its id."""
+        """The record with this run, in the place of an earlier entry with its token.
+
+        A run that was found without one goes by its id.
+        """
         kept = [
             run if entry.token == run.token and (run.token or entry.run == run.run) else entry for entry in self.runs
         ]

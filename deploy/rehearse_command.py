@@ -41,7 +41,8 @@ def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
         parents=parents,
         help=about,
         description=about,
-        epilog="A command behind `--` is run in it: orchard-deploy rehearse --photos DIR -- orchard-deploy submit --up --wait",
+        epilog="A command behind `--` is run in it: "
+        "orchard-deploy rehearse --photos DIR -- orchard-deploy submit --up --wait",
     )
     parser.add_argument(
         "--without-docker", action="store_true", help="run the job of this installation instead of the image"

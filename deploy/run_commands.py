@@ -103,7 +103,8 @@ def _submit_and_stay(arguments: argparse.Namespace) -> int:
     check(money, arguments.budget)
     if not context.target.ends_runs and arguments.budget is not None and (not arguments.wait or arguments.detach):
         raise RefusedError(
-            "--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove those"
+            "--budget: nothing ends a run on EKS at its time-out but `submit --wait` without --detach: add or remove "
+            "those"
         )
     wanted = Wanted(extra=arguments.extra, main_file=arguments.upload_main, photos=photos)
     for line in money_lines(money):
@@ -119,7 +120,8 @@ def _submit_and_stay(arguments: argparse.Namespace) -> int:
             wanted = replace(wanted, photos=count_photos(context, None, arguments.extra))
     submission = submit(context, wanted)
     context.say(
-        f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} ({submission.digest})"
+        f"run {submission.run} on {context.target.place} {submission.place}, image {submission.tag} "
+        f"({submission.digest})"
     )
     if arguments.wait:
         submission = _stay(context, submission, arguments)
@@ -232,8 +234,8 @@ def _cost_lines(facts: dict[str, Any]) -> list[str]:
     used = facts["utilization"]
     what = "billed" if facts["billed"] else "used so far; the bill is not there yet"
     lines = [
-        f"run {facts['run']}: {facts['amount']:.4f} {facts['currency']} ({what}): {used['cpu']:g} vCPU-hours, {used['memory']:g} GB-hours, "
-        f"{used['storage']:g} GB-hours of disk"
+        f"run {facts['run']}: {facts['amount']:.4f} {facts['currency']} ({what}): {used['cpu']:g} vCPU-hours, "
+        f"{used['memory']:g} GB-hours, {used['storage']:g} GB-hours of disk"
     ]
     if facts["per_1000_photos"] is not None:
         lines.append(_per_1000_photos(facts))

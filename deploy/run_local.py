@@ -1,4 +1,7 @@
-"""A run of the image on this machine by the job specification: what the cloud would get, but for master, sizes and paths."""
+"""A run of the image on this machine by the job specification.
+
+What the cloud would get, but for master, sizes and paths.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from orchard.options import JobOptions
-
 from deploy.container import ContainerRun, Mount
 from deploy.errors import SpecError
 from deploy.spec import Spec
@@ -17,9 +18,9 @@ from deploy.spec import Spec
 INPUT, OUTPUT, AWS = "/input", "/output", "/aws"
 SPARK_SUBMIT = "/usr/lib/spark/bin/spark-submit"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-# In the image: quiet logs, no UI, and the archive of Spark's classes, for a JVM of this machine's own. It stands in for the base image's
-# defaults, which on EMR name its own resource manager.
-LOCAL_CONF = "/opt/orchard/java/local.conf"
+# In the image: quiet logs, no UI, and the archive of Spark's classes, for a JVM of this machine's own. It stands in for
+# the base image's defaults, which on EMR name its own resource manager.
+LOCAL_CONF = "/opt/orchard/local.conf"
 # The JVM's heap is a quarter, at least this much; the Python workers and the network have the rest.
 _LEAST_HEAP = 512 << 20
 # With less not even the JVM starts, and to Docker none at all means without limit.
@@ -121,9 +122,9 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
 
 def _check_place(asked: Locally) -> None:
     """The job's own check, which in the container sees two folders of other names."""
-    from orchard.legacy.output import check_place
+    from orchard.tables.output import check_apart
 
-    check_place(JobOptions(input=asked.input, output=asked.output))
+    check_apart(asked.output, asked.input)
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Site:
 
     @property
     def repository_arn(self) -> str:
+        """ARN of the image's repository."""
         return self.account.arn("ecr", f"repository/{self.spec.repository}")
 
     @property
@@ -102,6 +103,7 @@ class Site:
         return self.application_arn("*")
 
     def application_arn(self, application: str) -> str:
+        """ARN of an application."""
         return self.account.arn("emr-serverless", f"/applications/{application}")
 
     @property
@@ -114,16 +116,19 @@ class Site:
         name = f"{self.slug}-job-{self.account.region}"
         if len(name) > 64:
             raise SpecError(
-                f"name: {self.spec.name}: the role would be {name}, longer than the 64 characters a role's name has: shorten it"
+                f"name: {self.spec.name}: the role would be {name}, longer than the 64 characters a role's name has: "
+                "shorten it"
             )
         return name
 
     @property
     def role_arn(self) -> str:
+        """ARN of the role that a run takes."""
         return self.account.arn("iam", f"role/{self.role}", everywhere=True)
 
     @property
     def eks_role_arn(self) -> str:
+        """ARN of the role that a run's pods take on EKS."""
         return self.account.arn(
             "iam", f"role/{self.spec.eks.execution_role}" if self.spec.eks else "role/none", everywhere=True
         )
@@ -140,10 +145,12 @@ class Site:
 
     @cached_property
     def input(self) -> S3Place:
+        """Where the photos are."""
         return self._place("input", self.spec.input)
 
     @cached_property
     def output(self) -> S3Place:
+        """Where tables, model and report go."""
         return self._place("output", self.spec.output)
 
     @cached_property
@@ -195,7 +202,7 @@ def parse_place(field: str, text: str) -> S3Place:
     Raises:
         SpecError: no such address.
     """
-    match = re.fullmatch(r"s3[an]?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
+    match = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
     if not match:
         raise SpecError(f"{field}: {text}: AWS reads and writes s3:// addresses only: name one in the specification")
     return S3Place(match[1], (match[2] or "").strip("/"))

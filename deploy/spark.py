@@ -1,8 +1,8 @@
 """The Spark properties that follow from a specification. Pure.
 
 The cap is one number, `executors`. `spark.dynamicAllocation.maxExecutors` alone is no cap: Spark asks for
-max(minExecutors, initialExecutors, executor.instances) at the start without comparing it with the maximum, and the service sets the
-latter two to 3. So every one of them is set, and dynamic allocation is off.
+max(minExecutors, initialExecutors, executor.instances) at the start without comparing it with the maximum, and the
+service sets the latter two to 3. So every one of them is set, and dynamic allocation is off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def spark_properties(spec: Spec, target: Target = SERVERLESS) -> dict[str, str]:
     """Every property of a run in the cloud: cap, worker sizes, interpreter, and the specification's own.
 
     Raises:
-        SpecError: a property of the specification contradicts one that follows from its numbers, or does nothing or harm.
+        SpecError: a property of the specification contradicts one that follows from its numbers, or does nothing or
+            harm.
     """
     _refuse_mistaken(spec.spark_properties)
     python = dict.fromkeys(target.interpreter, PYTHON)
@@ -35,7 +36,8 @@ def cap_properties(spec: Spec) -> dict[str, str]:
     count = str(spec.executors)
     return {
         "spark.cores.max": str(spec.executors * spec.executor.cpu),
-        # What the work is cut for: otherwise it would be the executors that happen to be there already when the job begins.
+        # What the work is cut for: otherwise it would be the executors that happen to be there already when the job
+        # begins.
         "spark.default.parallelism": str(spec.executors * spec.executor.cpu),
         "spark.dynamicAllocation.enabled": "false",
         "spark.executor.instances": count,
@@ -48,7 +50,8 @@ def cap_properties(spec: Spec) -> dict[str, str]:
 def size_properties(spec: Spec, target: Target = SERVERLESS) -> dict[str, str]:
     """Cores, memory and disk of driver and executors.
 
-    Half of a worker's memory is the JVM's heap, the other half is the overhead, where the Python workers and the network live.
+    Half of a worker's memory is the JVM's heap, the other half is the overhead, where the Python workers and the
+    network live.
     """
     return {
         **_worker_properties("driver", spec.driver, target),
@@ -91,13 +94,18 @@ _MISTAKEN: Mapping[str, str] = {
     "spark.emr-serverless.executor.cores": "there is no such property: set the executor's cpu",
     "spark.emr-serverless.driver.memory": "there is no such property: set the driver's memory",
     "spark.emr-serverless.executor.memory": "there is no such property: set the executor's memory",
-    "spark.dynamicAllocation.enable": "there is no such property: it is spark.dynamicAllocation.enabled, and the cap sets it",
+    "spark.dynamicAllocation.enable": "there is no such property: it is spark.dynamicAllocation.enabled, and the cap "
+    "sets it",
     "spark.shuffle.service.enabled": "EMR Serverless has no external shuffle service, a run with it fails: remove it",
     "spark.kubernetes.container.image": "a run takes the source tree's image, by its digest: remove it",
-    "spark.kubernetes.driver.container.image": "driver and executors take the source tree's image, by its digest: remove it",
-    "spark.kubernetes.executor.container.image": "driver and executors take the source tree's image, by its digest: remove it",
-    "spark.emr-serverless.driver.disk.type": "other disks have another price, which no bill or estimate here knows: remove it",
-    "spark.emr-serverless.executor.disk.type": "other disks have another price, which no bill or estimate here knows: remove it",
+    "spark.kubernetes.driver.container.image": "driver and executors take the source tree's image, by its digest: "
+    "remove it",
+    "spark.kubernetes.executor.container.image": "driver and executors take the source tree's image, by its digest: "
+    "remove it",
+    "spark.emr-serverless.driver.disk.type": "other disks have another price, which no bill or estimate here knows: "
+    "remove it",
+    "spark.emr-serverless.executor.disk.type": "other disks have another price, which no bill or estimate here knows: "
+    "remove it",
     "spark.executor.pyspark.memory": "it comes on top of the executor's memory, beyond the cap: remove it",
     "spark.memory.offHeap.": "it comes on top of the executor's memory, beyond the cap: remove it",
     "spark.master": "the service sets it: remove it",

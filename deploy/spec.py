@@ -28,7 +28,10 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Eks:
-    """Where EMR on EKS runs the job: a virtual cluster, and the role that its pods take; `base` is the base image there."""
+    """Where EMR on EKS runs the job.
+
+    A virtual cluster, and the role that its pods take; `base` is the base image there.
+    """
 
     virtual_cluster: str
     execution_role: str
@@ -37,7 +40,10 @@ class Eks:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What runs, where its image comes from, how large it may get and what it is given; `SCHEMA_FILE` describes each field."""
+    """What runs, where its image comes from, how large it may get and what it is given.
+
+    `SCHEMA_FILE` describes each field.
+    """
 
     name: str
     release_label: str
@@ -73,7 +79,9 @@ class Spec:
         return {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[self.architecture]
 
     def job(self, *extra: str, input: str | None = None, output: str | None = None) -> JobOptions:
-        """The options of the job, with `extra` arguments behind those of the specification, and other places where given.
+        """The options of the job, with `extra` arguments behind those of the specification.
+
+        `input` and `output` are used in place of the specification's where given.
 
         Raises:
             SpecError: an argument that the job does not know, or a value that it refuses.

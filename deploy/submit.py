@@ -1,7 +1,8 @@
 """Submit a run, once: whatever is killed in between, a repeated call starts nothing twice and loses nothing.
 
-Before the call its token is recorded, after it the run's id. If the process dies between the two, the next one looks for a run whose name
-carries the token; if there is none, it calls again with the same token, for which the service starts one run only.
+Before the call its token is recorded, after it the run's id. If the process dies between the two, the next one looks
+for a run whose name carries the token; if there is none, it calls again with the same token, for which the service
+starts one run only.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def check_photos(site: Site, photos: int | None) -> None:
 
 
 def _check_role(site: Site, seen: Observed) -> None:
-    """A role that was made for another `output`, say, lets a run compute and then not write. One that someone else made is their affair."""
+    """A role that was made for another `output`, say, lets a run compute and then not write.
+
+    One that someone else made is their affair.
+    """
     if seen.role is None:
         raise RefusedError(f"role {site.role}: there is none: `orchard-deploy up` makes it")
     if is_own(site, seen.role.tags) and any(plan_rights(site, seen)):
@@ -183,7 +187,10 @@ def _upload(context: Context, main_file: Path | None) -> str | None:
 
 
 def main_place(context: Context, main_file: Path) -> S3Place:
-    """Where a main file is uploaded to; the hash of its content is in the name, so no other run's file is overwritten."""
+    """Where a main file is uploaded to.
+
+    The hash of its content is in the name, so no other run's file is overwritten.
+    """
     place = context.site.code
     return S3Place(
         place.bucket, f"{place.prefix}/{hashlib.sha256(_content(main_file)).hexdigest()[:12]}/{main_file.name}"

@@ -1,7 +1,7 @@
 """The tag of an image: a name for its content, the same wherever and whenever it is computed.
 
-It is `<release>-<12 hex>` over everything that is baked in. Modes, times, owners, order, the folder the tree lies in and git's state
-do not enter; file names relative to the tree and their bytes do.
+It is `<release>-<12 hex>` over everything that is baked in. Modes, times, owners, order, the folder the tree lies in
+and git's state do not enter; file names relative to the tree and their bytes do.
 """
 
 from __future__ import annotations

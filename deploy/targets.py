@@ -39,11 +39,13 @@ class Target:
         phases: of each of its states.
         base: base image of a release.
         release: release label of a run.
-        ends_runs: whether the service ends a run at its time-out, and one that waits too long; else only who stays with it does.
+        ends_runs: whether the service ends a run at its time-out, and one that waits too long; else only who stays with
+            it does.
         interpreter: the properties that name the Python of driver and executors.
         disk: the property of a worker's disk, if there is one.
         logs: prefix of a run's logs below the place for logs.
-        log: pattern of a log's key below a run's prefix, with the groups worker, stream and, where there are, number, attempt and index.
+        log: pattern of a log's key below a run's prefix, with the groups worker, stream and, where there are, number,
+            attempt and index.
     """
 
     name: str
@@ -94,7 +96,8 @@ SERVERLESS = Target(
     ),
     disk="spark.emr-serverless.{role}.disk",
     logs="applications/{place}/jobs/{run}",
-    # With retries there is attempts/<n>/; a file of 128 MB is moved to archived/. Executors are seen as folders and as suffixes.
+    # With retries there is attempts/<n>/; a file of 128 MB is moved to archived/. Executors are seen as folders and as
+    # suffixes.
     log=r"(?:attempts/(?P<attempt>\d+)/)?SPARK_(?P<worker>DRIVER|EXECUTOR)(?:[/_](?P<number>\d+))?/"
     r"(?:archived/)?(?P<stream>stdout|stderr)(?:_(?P<index>\d+))?\.gz",
 )
@@ -121,14 +124,17 @@ EKS = Target(
     interpreter=("spark.pyspark.python", "spark.pyspark.driver.python"),
     disk=None,
     logs="{place}/jobs/{run}",
-    log=r"containers/[^/]+/[^/]+-(?P<worker>driver|exec)(?:-(?P<number>\d+))?/(?P<stream>stdout|stderr)(?:_(?P<index>\d+))?\.gz",
+    log=r"containers/[^/]+/[^/]+-(?P<worker>driver|exec)(?:-(?P<number>\d+))?/"
+    r"(?P<stream>stdout|stderr)(?:_(?P<index>\d+))?\.gz",
 )
 
 TARGETS: Mapping[str, Target] = {target.name: target for target in (SERVERLESS, EKS)}
 
 
 def spec_for(spec: Spec, target: Target) -> Spec:
-    """The specification with the base image that the target needs: another base makes another image, with a tag of its own.
+    """The specification with the base image that the target needs.
+
+    Another base makes another image, with a tag of its own.
 
     Raises:
         SpecError: the specification says nothing about EMR on EKS.

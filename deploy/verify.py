@@ -1,4 +1,7 @@
-"""Ask how a run is. The first to hear which image it runs holds that against what its tag meant at submission, and writes it down."""
+"""Ask how a run is. The first to hear which image it runs holds that against what its tag meant at submission.
+
+The first to hear writes it down.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,13 @@ def verified(context: Context, entry: Submission) -> Submission:
 
 
 def wrong_image(entry: Submission) -> str | None:
-    """What to say of a run of another image than its tag meant at submission; None where it is the same, or one of them is not known."""
+    """What to say of a run of another image than its tag meant at submission.
+
+    None where it is the same, or one of them is not known.
+    """
     if not (entry.ran and entry.digest) or entry.ran == entry.digest:
         return None
     return (
-        f"run {entry.run}: it ran image {entry.ran}, not {entry.digest} ({entry.tag}): someone changed the application meanwhile: "
-        "`orchard-deploy up` sets it right, then submit again"
+        f"run {entry.run}: it ran image {entry.ran}, not {entry.digest} ({entry.tag}): someone changed the application "
+        "meanwhile: `orchard-deploy up` sets it right, then submit again"
     )

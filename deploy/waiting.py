@@ -1,4 +1,7 @@
-"""Waiting for something elsewhere: one loop for everything, with a deadline; clock and sleep are passed in. No door in it."""
+"""Waiting for something elsewhere.
+
+One loop for everything, with a deadline; clock and sleep are passed in. No door in it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How long to wait between two questions, in seconds: `first`, then half as much again each time, up to `longest`."""
+    """How long to wait between two questions, in seconds.
+
+    `first`, then half as much again each time, up to `longest`.
+    """
 
     first: float = 2.0
     longest: float = 10.0

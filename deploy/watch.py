@@ -21,7 +21,8 @@ from deploy.targets import TARGETS, Phase
 from deploy.verify import look, wrong_image
 from deploy.waiting import wait_for
 
-# Seconds that a cancelled run gets to be over; and that the last lines of a log get to arrive, which the service sends every 15 seconds.
+# Seconds that a cancelled run gets to be over; and that the last lines of a log get to arrive, which the service sends
+# every 15 seconds.
 CANCELLING = 300.0
 # Lines of Spark's log that are shown of a run that failed.
 _TAIL = 20
@@ -33,8 +34,8 @@ class Watch:
 
     Attributes:
         show: takes the driver's lines.
-        verbose: show its standard error too, which is Spark's own log: what the job says comes on standard output. Without it the last of
-            those lines are shown when the run fails.
+        verbose: show its standard error too, which is Spark's own log: what the job says comes on standard output.
+            Without it the last of those lines are shown when the run fails.
         patience: seconds that the last lines get to arrive.
     """
 
@@ -56,7 +57,8 @@ class Watch:
     def until_over(self, seconds: float) -> Run:
         """Wait for the end, telling each change of state and each line once.
 
-        Where the service ends no run at its time-out, the time from the moment on at which it is seen to work is limited, too.
+        Where the service ends no run at its time-out, the time from the moment on at which it is seen to work is
+        limited, too.
 
         Raises:
             WaitError: it is not over in time.
@@ -72,7 +74,10 @@ class Watch:
         )
 
     def _age(self, found: Run) -> float:
-        """Seconds for which a run may have been at work when it is first seen to be: none if it was seen to wait, else its whole life."""
+        """Seconds for which a run may have been at work when it is first seen to be.
+
+        None if it was seen to wait, else its whole life.
+        """
         if self._waited or found.created is None:
             return 0.0
         return max(0.0, self.context.now() - found.created)
@@ -124,7 +129,8 @@ class Watch:
         if self._phase(run) is not Phase.SUCCEEDED:
             advice = "".join(f"; {line}" for line in hints([run.details]))
             raise RunError(
-                f"run {run.id}: {run.state}: {run.details or 'no details'}{advice}: `orchard-deploy logs --run {run.id}` shows why"
+                f"run {run.id}: {run.state}: {run.details or 'no details'}{advice}: "
+                f"`orchard-deploy logs --run {run.id}` shows why"
             )
         return ended
 
@@ -197,11 +203,14 @@ def cancel(context: Context, submission: Submission) -> None:
 
 
 def watch(watched: Watch, *, seconds: float, detach: bool, ask: Callable[[str], bool | None]) -> Submission:
-    """Stay with a run to its end; when this process leaves early, the run is ended, unless `detach` or someone says otherwise.
+    """Stay with a run to its end.
+
+    When this process leaves early, the run is ended, unless `detach` or someone says otherwise.
 
     Args:
         seconds: to stay.
-        ask: puts a yes-or-no question to whoever presses Ctrl-C; None where nobody can answer. A signal to end is not asked about.
+        ask: puts a yes-or-no question to whoever presses Ctrl-C; None where nobody can answer. A signal to end is not
+            asked about.
 
     Raises:
         RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt, LeavingError: someone left.

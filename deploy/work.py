@@ -1,4 +1,7 @@
-"""How many photos a run takes, and how many its bill is for: those that its own report counts, else those that it took at most. Pure."""
+"""How many photos a run takes, and how many its bill is for.
+
+Those that its own report counts, else those that it took at most. Pure.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,22 @@ class Work:
 
 
 def taken(labels: Iterable[str], job: JobOptions) -> int:
-    """Photos that a job takes of those with these labels, as `orchard.photos.manifest.arrange` does: so many of each of the first varieties."""
+    """Photos that a job takes of those with these labels, as `orchard.photos.photo.arrange` does.
+
+    So many of each of the first varieties.
+    """
     photos = Counter(labels)
     return sum(min(photos[label], job.per_variety or photos[label]) for label in sorted(photos)[: job.varieties])
 
 
 def work_of(
-    run: Run, *, asked: int | None, report: Mapping[str, Any] | None, written: float, listed: int | None
+    run: Run,
+    *,
+    asked: int | None,
+    report: Mapping[str, Any] | None,
+    written: float,
+    listed: int | None,
+    attempts: int = 1,
 ) -> Work | None:
     """What a run did, by whatever knows it best; None where nothing does.
 
@@ -46,30 +58,35 @@ def work_of(
         report: that lies in the output, whichever run's it is.
         written: when that was, in seconds since 1970.
         listed: photos that it took of the input at submission.
+        attempts: that the run may have had; the report is the last one's.
     """
     if asked is not None:
         return Work(photos=asked, exact=True, source="flag")
     if report is not None and is_own(report, written, run):
-        return _reported(report)
+        return _reported(report, attempts)
     return None if listed is None else Work(photos=listed, exact=False, source="input")
 
 
 def is_own(report: Mapping[str, Any], written: float, run: Run) -> bool:
-    """Whether a report was begun and written while the run ran; one that went on with unfinished work tells when that was begun."""
+    """Whether a report was begun and written while the run ran."""
     if run.started is None:
         return False
     until = run.ended or float("inf")
     begun = datetime.fromisoformat(report["created"]).timestamp()
     if not run.started - _S3_SLACK <= written <= until + _S3_SLACK:
         return False
-    return bool(report["chunks"]["resumed"]) or run.started - _CLOCK_SLACK <= begun <= until + _CLOCK_SLACK
+    return run.started - _CLOCK_SLACK <= begun <= until + _CLOCK_SLACK
 
 
-def _reported(report: Mapping[str, Any]) -> Work:
-    """Of an extended output only what came to it; its rejections cannot be told apart by run, nor can resumed chunks."""
-    counts, since = report["counts"], report["since_last"]
-    whole = not report["chunks"]["resumed"]
-    if since is None:
-        return Work(photos=counts["featurized"], exact=whole, source="report")
-    given = since["added"] + since["modified"]
-    return Work(photos=min(given, counts["featurized"]), exact=whole and not counts["rejected"], source="report")
+def _reported(report: Mapping[str, Any], attempts: int) -> Work:
+    """What an attempt added to the tables: its rejections are not told apart from those of the runs before it.
+
+    What it found there may be an earlier attempt's, and so on the same bill.
+    """
+    counts, update = report["counts"], report["update"]
+    if not update["kept"]:
+        return Work(photos=counts["featurized"], exact=True, source="report")
+    if attempts > 1:
+        return Work(photos=counts["featurized"], exact=False, source="report")
+    given = update["new"] + update["changed"] + update["retried"]
+    return Work(photos=min(given, counts["featurized"]), exact=not counts["rejected"], source="report")

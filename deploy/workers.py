@@ -1,7 +1,7 @@
 """What sizes a worker of EMR Serverless may have, and how much driver and executors take together. Pure.
 
-The table is the one of "Supported worker configurations" in the EMR Serverless User Guide (read 2026-11-23); disks of the standard type
-have 20 to 200 GB.
+The table is the one of "Supported worker configurations" in the EMR Serverless User Guide (read 2026-11-23); disks of
+the standard type have 20 to 200 GB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MEMORY: Mapping[int, range] = {
     16: range(32, 121, 8),
 }
 DISK = range(20, 201)
-# A worker's memory holds the JVM's heap and this much more unless spark.*.memoryOverhead says otherwise: a share, and MB at least.
+# A worker's memory holds the JVM's heap and this much more unless spark.*.memoryOverhead says otherwise: a share, and
+# MB at least.
 OVERHEAD_SHARE, LEAST_OVERHEAD = 0.1, 384
 
 
@@ -63,9 +64,10 @@ def check_workers(spec: Spec) -> None:
     wanted = capacity(spec).cpu
     if wanted > spec.vcpu_quota:
         raise SpecError(
-            f"driver and executors: {spec.driver.cpu} + {spec.executors} x {spec.executor.cpu} = {wanted} vCPU at once, and the account's "
-            f"quota is {spec.vcpu_quota}: a run would wait for workers that never come: {_smaller(spec)}, or have the quota "
-            "L-D05C8A75 raised and write the new one into vcpuQuota"
+            f"driver and executors: {spec.driver.cpu} + {spec.executors} x {spec.executor.cpu} = {wanted} vCPU at "
+            "once, and the account's "
+            f"quota is {spec.vcpu_quota}: a run would wait for workers that never come: {_smaller(spec)}, or have the "
+            "quota L-D05C8A75 raised and write the new one into vcpuQuota"
         )
 
 
@@ -86,7 +88,10 @@ def problem(worker: Worker) -> str | None:
 
 
 def _neighbours(worker: Worker) -> list[str]:
-    """The sizes around a worker that is none: the same vCPU with less and with more memory, or that memory with other vCPU."""
+    """The sizes around a worker that is none.
+
+    The same vCPU with less and with more memory, or that memory with other vCPU.
+    """
     sizes = MEMORY[worker.cpu]
     same = {
         (worker.cpu, size) for size in (_last_below(sizes, worker.memory), _first_above(sizes, worker.memory)) if size

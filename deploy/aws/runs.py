@@ -14,7 +14,10 @@ from deploy.targets import Target
 
 
 def list_runs(aws: Aws, target: Target, place: str, *, active: bool = False) -> Iterator[Run]:
-    """The runs of an application or virtual cluster as far as a listing tells, newest first; only those not over, if `active`."""
+    """The runs of an application or virtual cluster as far as a listing tells, newest first.
+
+    Only those not over, if `active`.
+    """
     asked = {target.place_key: place, **({"states": target.active_states()} if active else {})}
     for found in aws.pages(target.service, "list_job_runs", asked, "jobRuns"):
         yield _run(target, place, found)
@@ -64,7 +67,10 @@ def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:
 
 
 def _named_digest(found: Mapping[str, Any]) -> str | None:
-    """Where the service resolves nothing, the image that ran is the one that is named by its digest; on EKS in the run's parameters."""
+    """Where the service resolves nothing, the image that ran is the one that is named by its digest.
+
+    On EKS in the run's parameters.
+    """
     parameters = found.get("jobDriver", {}).get("sparkSubmitJobDriver", {}).get("sparkSubmitParameters", "")
     named = re.search(r"spark\.kubernetes\.container\.image=(\S+)", parameters)
     image = named[1] if named else found.get("imageConfiguration", {}).get("imageUri", "")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from orchard.photos.source import is_photo
+from orchard.photos.photo import skip_reason
 
 from deploy.aws.session import Aws, explained
 from deploy.errors import AwsError, DeniedError
@@ -78,8 +79,8 @@ def labels(aws: Aws, place: S3Place) -> Iterator[str]:
     """The label of each photo below a place, as the job gives it: the name of the folder that it lies in."""
     start = len(f"{place.prefix}/") if place.prefix else 0
     for key, _ in keys(aws, place):
-        if is_photo(key[start:]):
-            yield posixpath.basename(posixpath.dirname(key)) or place.bucket
+        if not key.endswith("/") and skip_reason(key[start:]) is None:
+            yield unicodedata.normalize("NFC", posixpath.basename(posixpath.dirname(key)) or place.bucket)
 
 
 @dataclass(frozen=True)

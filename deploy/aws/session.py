@@ -1,4 +1,7 @@
-"""Calls to AWS: credentials from boto3's own chain, retries where AWS says so, and every failure as one line with what to do next."""
+"""Calls to AWS: credentials from boto3's own chain, retries where AWS says so.
+
+Every failure becomes one line with what to do next.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,28 @@ from deploy.site import Account
 _ATTEMPTS = 6
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _REJECTED = {
-    "AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "MissingAuthenticationToken",
-    "SignatureDoesNotMatch", "UnrecognizedClientException",
-}  # fmt: skip
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden"}
 _THROTTLED = {
-    "BandwidthLimitExceeded", "EKSRequestThrottledException", "PriorRequestNotComplete", "RequestLimitExceeded", "RequestThrottled",
-    "RequestThrottledException", "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
-}  # fmt: skip
+    "BandwidthLimitExceeded",
+    "EKSRequestThrottledException",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 _INVALID = {
     "ValidationException",
     "ValidationError",

@@ -1,4 +1,7 @@
-"""An application of EMR Serverless as a state machine: what it becomes by itself, and what it may be asked for. Pure."""
+"""An application of EMR Serverless as a state machine.
+
+What it becomes by itself, and what it may be asked for. Pure.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +37,22 @@ class Application:
 
     @property
     def starts_itself(self) -> bool:
+        """Whether a submitted run starts it."""
         return bool(self.settings.get("autoStartConfiguration", {}).get("enabled", True))
 
     @property
     def concurrent_runs(self) -> int:
+        """Runs that it takes at once."""
         return int(self.settings.get("schedulerConfiguration", {}).get("maxConcurrentRuns", 15))
 
     @property
     def queue_minutes(self) -> int:
+        """Minutes that a run may wait in its queue."""
         return int(self.settings.get("schedulerConfiguration", {}).get("queueTimeoutMinutes", 360))
 
     @property
     def image(self) -> str | None:
+        """URI of its image, if it has one of its own."""
         image: str | None = self.settings.get("imageConfiguration", {}).get("imageUri")
         return image
 
@@ -106,7 +113,8 @@ def stop(application: Application, now: float, *, busy: bool) -> Application:
     """Answer StopApplication."""
     if busy:
         raise invalid(
-            f"Application {application.id} has active job runs: they must be completed or cancelled before it can be stopped"
+            f"Application {application.id} has active job runs: they must be completed or cancelled before it can be "
+            "stopped"
         )
     if application.state == "STARTED":
         return application.to("STOPPING", now)

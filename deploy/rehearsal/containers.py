@@ -1,4 +1,7 @@
-"""EMR on EKS' answers, as far as Orchard asks: the same runs under other names, without applications and without a cap of the service."""
+"""EMR on EKS' answers, as far as Orchard asks.
+
+The same runs under other names, without applications and without a cap of the service.
+"""
 
 from __future__ import annotations
 

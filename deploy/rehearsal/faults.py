@@ -1,4 +1,4 @@
-"""Faults on demand: the next calls of an operation are throttled, fail on AWS's side, are denied, or find expired credentials."""
+"""Faults on demand: the next calls of an operation are throttled, fail on AWS's side, are denied, or expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where jobs run: each is moved on by the clock, its process started and ended when its stage says so, its logs delivered."""
+"""Where jobs run.
+
+Each is moved on by the clock, its process started and ended when its stage says so, its logs delivered.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ class Stage(Enum):
 
     @property
     def final(self) -> bool:
+        """Whether a run at this stage is over."""
         return self in (Stage.SUCCESS, Stage.FAILED, Stage.CANCELLED)
 
 

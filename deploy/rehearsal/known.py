@@ -1,6 +1,9 @@
-"""The inputs that the rehearsal acts on or gives back, as data: whatever else a call may bring is refused, at any depth.
+"""The inputs that the rehearsal acts on or gives back, as data.
 
-A name stands for a member with all that is below it where nothing of that is named itself; `name=VALUE` for this one value of it.
+Whatever else a call may bring is refused, at any depth.
+
+A name stands for a member with all that is below it where nothing of that is named itself; `name=VALUE` for this one
+value of it.
 """
 
 from __future__ import annotations
@@ -37,8 +40,9 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
         "DeleteApplication": "applicationId",
         "TagResource": "resourceArn tags",
         "StartJobRun": f"""
-            applicationId clientToken name tags executionRoleArn executionTimeoutMinutes mode=BATCH retryPolicy.maxAttempts
-            jobDriver.sparkSubmit.entryPoint jobDriver.sparkSubmit.entryPointArguments jobDriver.sparkSubmit.sparkSubmitParameters
+            applicationId clientToken name tags executionRoleArn executionTimeoutMinutes mode=BATCH
+            retryPolicy.maxAttempts jobDriver.sparkSubmit.entryPoint jobDriver.sparkSubmit.entryPointArguments
+            jobDriver.sparkSubmit.sparkSubmitParameters
             {_OVERRIDES}
         """,
         "GetJobRun": "applicationId jobRunId",
@@ -75,7 +79,10 @@ def _known(text: str) -> Known:
 
 
 def strangers(shape: Shape, value: Any, known: Known, where: str = "") -> Iterator[str]:
-    """Every member of an input that is not among the known ones, by its path; and every value that is not the one that is known."""
+    """Every member of an input that is not among the known ones, by its path.
+
+    The same for every value that is not the one that is known.
+    """
     if isinstance(shape, StructureShape):
         for name, item in value.items():
             path = f"{where}.{name}".lstrip(".")

@@ -49,7 +49,9 @@ class Runner(Protocol):
 
 
 class Starved:
-    """An attempt whose executors do not fit into the application: its driver asks for them, again and again, and never ends.
+    """An attempt whose executors do not fit into the application.
+
+    Its driver asks for them, again and again, and never ends.
 
     Args:
         maximum: the application's limit, for the message.
@@ -59,17 +61,20 @@ class Starved:
         self._maximum, self._clock, self._began = maximum, clock, clock()
 
     def exit_code(self) -> int | None:
+        """None: it never ends."""
         return None
 
     def output(self) -> Mapping[str, bytes]:
+        """The driver's request for executors, once more every 10 seconds."""
         line = (
-            "ERROR ExecutorContainerAllocator: Failed to allocate worker: ApplicationMaxCapacityExceededException: Worker could not be "
+            "ERROR ExecutorContainerAllocator: Failed to allocate worker: ApplicationMaxCapacityExceededException: "
+            "Worker could not be "
             f"allocated as the application has exceeded maximumCapacity settings: [{self._maximum}]\n"
         )
         return {"stdout": b"", "stderr": line.encode() * (1 + int((self._clock() - self._began) // 10))}
 
     def stop(self) -> None:
-        pass
+        """Do nothing: there is no process."""
 
     def close(self) -> None:
-        pass
+        """Do nothing: it holds nothing."""

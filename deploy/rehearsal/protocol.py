@@ -1,4 +1,7 @@
-"""The REST protocol of the EMR services, by botocore's own models: which call a request is, whether its input holds, how answers look."""
+"""The REST protocol of the EMR services, by botocore's own models.
+
+It says which call a request is, whether its input holds, how answers look.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,9 @@ def _from_query(shape: Shape, values: list[str]) -> Any:
 
 
 def problems(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
-    """Everything in which a value is not what a shape asks for: types, required and unknown members, ranges, patterns, enumerations.
+    """Everything in which a value is not what a shape asks for.
+
+    Types, required and unknown members, ranges, patterns, enumerations.
 
     botocore itself checks less on the client's side; the services check all of it.
     """

@@ -1,4 +1,7 @@
-"""Where the images are: a registry on loopback in the place of ECR's own, whose images show up in moto's ECR; or a stand-in for it."""
+"""Where the images are.
+
+A registry on loopback in the place of ECR's own, whose images show up in moto's ECR; or a stand-in for it.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,9 @@ def _session(region: str) -> Any:
     return boto3.session.Session(aws_access_key_id="rehearsal", aws_secret_access_key="rehearsal", region_name=region)
 
 
+@cache
 def moto_client(service: str, endpoint: str, region: str) -> Any:
-    """A client of moto's server, which takes any keys; the session, slow to make, is made once."""
+    """A client of moto's server, which takes any keys; session and clients, slow to make, are made once."""
     return _session(region).client(service, endpoint_url=endpoint)
 
 
@@ -48,14 +52,17 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 
 class StandIn:
-    """Images that nobody can push, since there is no Docker engine: moto's ECR has those of these tags as soon as it is asked for them.
+    """Images that nobody can push, since there is no Docker engine.
+
+    Moto's ECR has those of these tags as soon as it is asked for them.
 
     Attributes:
         host: of the registry; empty where there is none.
+        tags: of the images that there are.
     """
 
     def __init__(self, moto: str, region: str, tags: frozenset[str] = frozenset()) -> None:
-        self.host, self._tags = "", tags
+        self.host, self.tags = "", tags
         self._ecr = moto_client("ecr", moto, region)
 
     def before(self, service: str, operation: str, body: bytes) -> None:
@@ -75,7 +82,7 @@ class StandIn:
 
     def bring(self, repository: str, tag: str | None) -> None:
         """Let moto's repository have the image of this tag, if there is one."""
-        if tag in self._tags:
+        if tag in self.tags:
             empty = {
                 "mediaType": "application/vnd.docker.container.image.v1+json",
                 "size": 2,
@@ -111,6 +118,7 @@ class Registry(StandIn):
         return json.dumps(answer).encode()
 
     def bring(self, repository: str, tag: str | None) -> None:
+        """Let moto's repository have the registry's image of this tag, if there is one."""
         status, digest, manifest = self.ask("GET", f"/v2/{repository}/manifests/{tag}") if tag else (404, "", b"")
         if status == 200:
             self._put(repository, tag, manifest.decode(), digest)

@@ -62,6 +62,7 @@ class ProcessRunner:
         self._command, self._environ = command, environ
 
     def start(self, order: Order) -> Running:
+        """Start an attempt."""
         return _Process(self._command(order), self._environ)
 
 
@@ -115,6 +116,7 @@ class ContainerRunner:
         self._engine, self._registry, self._environ, self._memory, self._cpus = engine, registry, environ, memory, cpus
 
     def start(self, order: Order) -> Running:
+        """Start an attempt."""
         run = ContainerRun(
             image=f"{self._registry}/{order.image}",
             entrypoint=SPARK_SUBMIT,

@@ -1,4 +1,6 @@
-"""The endpoint: answers the EMR services itself, passes everything else on to moto's server, and lets go wrong what is to go wrong.
+"""The endpoint: answers the EMR services itself, passes everything else on to moto's server.
+
+It lets go wrong what is to go wrong.
 
 Which service a request is for stands in its signature, as botocore makes it; the signature itself is not checked.
 """
@@ -51,6 +53,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
+        """The server's address."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager

@@ -233,7 +233,10 @@ class Serverless(Service):
         )
 
     def begin(self, job: Job) -> Running:
-        """Start a run's process, on all slots of its executors; one that the application's capacity cannot hold waits for ever."""
+        """Start a run's process, on all slots of its executors.
+
+        One that the application's capacity cannot hold waits for ever.
+        """
         found, properties = self.applications[job.place], submitted_properties(job.request)
         sized = sizing(properties)
         if found.maximum and not sized.total <= found.maximum:

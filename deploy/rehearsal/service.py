@@ -48,7 +48,8 @@ class Service(ABC):
         """Answer a call.
 
         Raises:
-            RefusalError: as the service would, or because the rehearsal does not know the call or something in its input.
+            RefusalError: as the service would, or because the rehearsal does not know the call or something in its
+                input.
         """
         with self.lock:
             self.tick()

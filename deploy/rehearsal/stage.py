@@ -1,13 +1,18 @@
-"""Everything of a rehearsal together: moto's server, a place for images, the EMR services, and one address for all of it."""
+"""Everything of a rehearsal together.
+
+Moto's server, a place for images, the EMR services, and one address for all of it.
+"""
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -112,6 +117,18 @@ def environment(endpoint: str, region: str) -> dict[str, str]:
 
 @contextmanager
 def _moto() -> Iterator[str]:
+    """Moto's server, with nothing in it; all rehearsals of a process share it, as they would what moto holds."""
+    host = _server()
+    _reset(host)
+    try:
+        yield f"http://{host}"
+    finally:
+        _reset(host)
+
+
+@cache
+def _server() -> str:
+    """Start moto's server, until the process ends; gives host:port."""
     try:
         from moto.server import ThreadedMotoServer
     except ModuleNotFoundError as exc:
@@ -119,16 +136,13 @@ def _moto() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    try:
-        host, port = server.get_host_and_port()
-        _reset(f"{host}:{port}")
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    atexit.register(server.stop)
+    host, port = server.get_host_and_port()
+    return f"{host}:{port}"
 
 
 def _reset(host: str) -> None:
-    """Forget what an earlier rehearsal of this process left: moto keeps its state outside of its server."""
+    """Forget what a rehearsal left."""
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
         connection.request("POST", "/moto-api/reset")

@@ -1,4 +1,7 @@
-"""A process that may be killed: each call that changes something in AWS, each change of the record, each move of an image is a step."""
+"""A process that may be killed.
+
+Each call that changes something in AWS, each change of the record, each move of an image is a step.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,7 @@ from deploy.aws.session import Aws
 from deploy.context import Context
 from deploy.docker_engine import DockerEngine, Image
 from deploy.record import Record, RecordFile
-from deploy.rehearsal.stage import Rehearsal
-from tests.aws.conftest import REGION, context_of
+from tests.aws.conftest import REGION, Stage, context_of
 
 
 class KilledError(BaseException):
@@ -65,11 +67,13 @@ class MortalRecord(RecordFile):
 
 
 class MortalEngine(DockerEngine):
-    """An engine that has every image, in a process that may be killed: a pushed image is in the rehearsal's repository from then on."""
+    """An engine that has every image, in a process that may be killed.
 
-    def __init__(self, stage: Rehearsal, aws: Aws, steps: Steps) -> None:
+    A pushed image is in the rehearsal's repository from then on.
+    """
+
+    def __init__(self, stage: Stage, aws: Aws, steps: Steps) -> None:
         self._stage, self._aws, self._steps = stage, aws, steps
-        self.pushed: list[str] = []
 
     def find_image(self, name: str) -> Image:
         return Image(id="sha256:1", labels={}, size=1, digests=())
@@ -83,7 +87,7 @@ class MortalEngine(DockerEngine):
 
     def push(self, name: str, auth: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
         with self._steps.step():
-            self._stage.images._tags |= {name.rpartition(":")[2]}
+            self._stage.images.tags |= {name.rpartition(":")[2]}
             yield {"id": "layer", "status": "Pushed"}
 
 

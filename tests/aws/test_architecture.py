@@ -11,9 +11,26 @@ import pytest
 from tests.aws.conftest import ROOT
 
 PURE = [
-    "cost", "hints", "iam", "logs", "observed", "payloads", "places", "plan", "record", "site", "spark", "targets", "waiting",
-    "work", "workers", "rehearsal.applications", "rehearsal.jobs", "rehearsal.floor", "rehearsal.shipping",
-]  # fmt: skip
+    "cost",
+    "hints",
+    "iam",
+    "logs",
+    "observed",
+    "payloads",
+    "places",
+    "plan",
+    "record",
+    "site",
+    "spark",
+    "targets",
+    "waiting",
+    "work",
+    "workers",
+    "rehearsal.applications",
+    "rehearsal.jobs",
+    "rehearsal.floor",
+    "rehearsal.shipping",
+]
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -16,8 +16,8 @@ from deploy.rehearsal.sizing import properties_of
 from deploy.site import Site
 from deploy.spec import Worker
 
-# Each task sleeps in the JVM: the properties name the image's Python, which is not on this machine. The wait at the start lets Spark ask
-# for executors before there is work; the list is looked at all the time.
+# Each task sleeps in the JVM: the properties name the image's Python, which is not on this machine. The wait at the
+# start lets Spark ask for executors before there is work; the list is looked at all the time.
 SCRIPT = """
 import json, sys, threading, time
 from pyspark.sql import SparkSession
@@ -39,7 +39,8 @@ def look():
 watcher = threading.Thread(target=look)
 watcher.start()
 time.sleep(3)
-spark.range(0, 24, 1, 24).selectExpr("java_method('java.lang.Thread', 'sleep', 250L)").write.format("noop").mode("overwrite").save()
+sleeping = spark.range(0, 24, 1, 24).selectExpr("java_method('java.lang.Thread', 'sleep', 250L)")
+sleeping.write.format("noop").mode("overwrite").save()
 over.set()
 watcher.join()
 print("most:", most[0])
@@ -70,7 +71,8 @@ def test_a_run_never_holds_more_than_two_executors(properties: dict[str, str]) -
     assert most_executors(properties) == 2
 
 
-# What EMR Serverless sets where nobody does. A standalone cluster like this one would stop at the cores, so that property goes.
+# What EMR Serverless sets where nobody does. A standalone cluster like this one would stop at the cores, so that
+# property goes.
 DEFAULTS = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.initialExecutors": "3",
@@ -79,12 +81,14 @@ DEFAULTS = {
 CAP = ("spark.dynamicAllocation.", "spark.executor.instances", "spark.cores.max")
 
 
+@pytest.mark.slow
 def test_it_holds_two_even_if_someone_switches_dynamic_allocation_on(properties: dict[str, str]) -> None:
     """On what decides there, Spark's own allocation manager, the same numbers are a cap too."""
     del properties["spark.cores.max"]
     assert most_executors({**DEFAULTS, **properties, "spark.dynamicAllocation.enabled": "true"}) == 2
 
 
+@pytest.mark.slow
 def test_with_maxexecutors_alone_it_holds_three(properties: dict[str, str]) -> None:
     """The counter-proof: the service's defaults, and the one property that looks like a cap."""
     rest = {name: value for name, value in properties.items() if not name.startswith(CAP)}

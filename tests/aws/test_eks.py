@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,20 +15,20 @@ from deploy.context import Context
 from deploy.ensure import down, up
 from deploy.errors import RefusedError, RunError, SpecError, WaitError
 from deploy.rehearsal.jobs import Stage
-from deploy.rehearsal.stage import Rehearsal
 from deploy.spec import SPEC_FILE, load_spec
 from deploy.submit import Wanted, submit
 from deploy.targets import EKS, SERVERLESS, spec_for
 from deploy.waiting import Pace
 from deploy.watch import Watch, watch
 from tests.aws.conftest import CLUSTER, LONG_JOB, NOTHING, QUICK, Theatre, context_of, there, tree_tag
+from tests.aws.memory.stage import MemoryStage
 
 
 def never(question: str) -> None:
     raise AssertionError(question)
 
 
-def test_a_run_on_eks_from_up_to_its_last_line(tree: Path, stage: Rehearsal) -> None:
+def test_a_run_on_eks_from_up_to_its_last_line(tree: Path, stage: MemoryStage) -> None:
     said: list[str] = []
     shown: list[str] = []
     context = context_of(tree, target="eks", said=said)
@@ -98,7 +97,7 @@ def test_cancelling_on_eks_is_pending_before_it_is_done(theatre: Theatre, tree: 
     assert (entry.run, run.state) == (submission.run, "CANCELLED")
 
 
-def test_runs_of_the_two_services_are_kept_apart(tree: Path, stage: Rehearsal) -> None:
+def test_runs_of_the_two_services_are_kept_apart(tree: Path, stage: MemoryStage) -> None:
     here, eks = context_of(tree), context_of(tree, target="eks")
     up(here)
     first, second = submit(here, Wanted()), submit(eks, Wanted())
@@ -122,7 +121,7 @@ def test_a_specification_without_eks_says_what_to_add(tree: Path) -> None:
 
 
 def test_a_budget_on_eks_needs_someone_who_ends_the_run(
-    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str]
+    tree: Path, stage: MemoryStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     context = context_of(tree, target="eks")
     up(context)
@@ -138,15 +137,15 @@ def test_a_budget_on_eks_needs_someone_who_ends_the_run(
 
 
 class Hours:
-    """A clock that stands but for the sleeps, which are short in truth; what is said is noted with its time."""
+    """A clock that stands but for the sleeps, which are short for AWS; what is said is noted with its time."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, stage: MemoryStage) -> None:
+        self.now, self._stage = 0.0, stage
         self.said: list[tuple[float, str]] = []
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-        time.sleep(0.05)
+        self._stage.clock.sleep(0.05)
 
     def put_into(self, context: Context) -> Context:
         pace = Pace(first=2, longest=10, clock=lambda: self.now, sleep=self.sleep)
@@ -160,7 +159,8 @@ class Hours:
 def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(
     theatre: Theatre, tree: Path, attempts: int
 ) -> None:
-    stage, hours = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=2)), Hours()
+    stage = theatre.open(LONG_JOB, timings=replace(QUICK, scheduling=2))
+    hours = Hours(stage)
     context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=attempts))
     up(context)
     submission = submit(context, Wanted())
@@ -168,7 +168,8 @@ def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(
     with pytest.raises(WaitError) as caught:
         watch(Watch(context, submission, patience=0), seconds=6000 * 60, detach=False, ask=never)
     assert str(caught.value) == (
-        f"run {submission.run}: at work for all of its timeoutMinutes ({times}), and not over; it was cancelled, and is CANCELLED now"
+        f"run {submission.run}: at work for all of its timeoutMinutes ({times}), and not over; "
+        "it was cancelled, and is CANCELLED now"
     )
     assert hours.when(": RUNNING") > 0  # it was seen to wait
     assert hours.when(": CANCEL") == pytest.approx(hours.when(": RUNNING") + 300 * attempts, abs=10)
@@ -179,13 +180,13 @@ def test_a_run_on_eks_is_ended_at_its_time_out_however_long_someone_would_stay(
 def test_a_run_on_eks_that_was_at_work_before_someone_came_has_the_rest_of_its_time(
     theatre: Theatre, tree: Path
 ) -> None:
-    theatre.open(LONG_JOB)
-    hours, born = Hours(), time.time()
+    stage = theatre.open(LONG_JOB)
+    hours, born = Hours(stage), stage.clock.now
     context = hours.put_into(context_of(tree, target="eks", timeout_minutes=5, max_attempts=1))
     up(context)
     submission = submit(context, Wanted())
     while Watch(context, submission, patience=0)._look().state != "RUNNING":
-        time.sleep(0.02)
+        stage.clock.sleep(0.02)
     came = hours.now
     late = replace(context, now=lambda: born + 240)
     with pytest.raises(WaitError, match="at work for all of its timeoutMinutes"):
@@ -194,7 +195,8 @@ def test_a_run_on_eks_that_was_at_work_before_someone_came_has_the_rest_of_its_t
 
 
 def test_the_wait_on_eks_is_limited_too(theatre: Theatre, tree: Path) -> None:
-    stage, hours = theatre.open(LONG_JOB), Hours()
+    stage = theatre.open(LONG_JOB)
+    hours = Hours(stage)
     context = hours.put_into(context_of(tree, target="eks"))
     up(context)
     submission = submit(context, Wanted())

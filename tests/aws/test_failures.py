@@ -15,26 +15,25 @@ from deploy.cost import PRICES_FILE, load_prices
 from deploy.ensure import down, up
 from deploy.errors import InvalidError, RunError, SpecError
 from deploy.hints import hint, hints
-from deploy.rehearsal.registry import moto_client
-from deploy.rehearsal.stage import Rehearsal
 from deploy.submit import Wanted, submit
 from deploy.watch import Watch, watch
-from tests.aws.conftest import QUICK, REGION, Theatre, context_of
+from tests.aws.conftest import QUICK, REGION, Theatre, behind, context_of
+from tests.aws.memory.stage import MemoryStage
 
 
-def the_application(stage: Rehearsal) -> str:
+def the_application(stage: MemoryStage) -> str:
     (found,) = [found.id for found in stage.serverless.applications.values() if found.state != "TERMINATED"]
     return found
 
 
-def shrink(stage: Rehearsal) -> None:
+def shrink(stage: MemoryStage) -> None:
     """Somebody lowers the application's capacity behind our back."""
     found = stage.serverless.applications[the_application(stage)]
     small = {"cpu": "8 vCPU", "memory": "32 GB", "disk": "40 GB"}
     stage.serverless.applications[found.id] = replace(found, settings={**found.settings, "maximumCapacity": small})
 
 
-def test_1_a_capacity_that_would_starve_the_run_is_set_right_before_it_starts(tree: Path, stage: Rehearsal) -> None:
+def test_1_a_capacity_that_would_starve_the_run_is_set_right_before_it_starts(tree: Path, stage: MemoryStage) -> None:
     said: list[str] = []
     context = context_of(tree, said=said)
     up(context)
@@ -77,7 +76,7 @@ def test_1_a_run_that_starves_all_the_same_is_told_of_at_its_first_line(theatre:
     ],
 )
 def test_2_a_property_that_would_choose_another_python_is_refused(
-    tree: Path, stage: Rehearsal, name: str, instead: str
+    tree: Path, stage: MemoryStage, name: str, instead: str
 ) -> None:
     context = context_of(tree, spark_properties={name: "/usr/bin/python3.9"})
     up(context)
@@ -98,13 +97,13 @@ def test_3_a_python_that_is_not_found_is_explained(line: str) -> None:
 
 
 def test_5_the_repository_policy_is_set_before_the_application_and_set_again_when_it_is_lost(
-    tree: Path, stage: Rehearsal
+    tree: Path, stage: MemoryStage
 ) -> None:
     context = context_of(tree)
     up(context)
     calls = [name for service, name in stage.faults.log if service in ("ecr", "emr-serverless")]
     assert "SetRepositoryPolicy" in calls
-    moto_client("ecr", stage.moto, REGION).delete_repository_policy(repositoryName="orchard")
+    behind(stage, "ecr").delete_repository_policy(repositoryName="orchard")
     with pytest.raises(
         InvalidError,
         match=r"not authorized to perform: ecr:.*EMR Serverless may not read the image: `orchard-deploy up`",
@@ -124,7 +123,7 @@ def test_6_a_started_application_never_runs_an_image_of_yesterday(theatre: Theat
     application = stage.serverless.applications[first.place]
     assert application.state == "STARTED"
     (tree / "app" / "part.py").write_text("# today's\n", encoding="utf-8")
-    stage.images._tags = frozenset([context.tag])
+    stage.images.tags = frozenset([context.tag])
     second = submit(context, Wanted())
     ended = watch(Watch(context, second, patience=0), seconds=30, detach=False, ask=lambda question: None)
     assert second.digest != first.digest
@@ -134,7 +133,7 @@ def test_6_a_started_application_never_runs_an_image_of_yesterday(theatre: Theat
     assert [entry.ran for entry in record.runs] == [first.digest, second.digest]
 
 
-def test_7_applications_that_an_accident_doubled_are_all_deleted(tree: Path, stage: Rehearsal) -> None:
+def test_7_applications_that_an_accident_doubled_are_all_deleted(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     up(context)
@@ -144,7 +143,7 @@ def test_7_applications_that_an_accident_doubled_are_all_deleted(tree: Path, sta
     assert {each.state for each in stage.serverless.applications.values()} == {"TERMINATED"}
 
 
-def test_7_an_application_that_is_stopped_is_found_on_a_later_page(tree: Path, stage: Rehearsal) -> None:
+def test_7_an_application_that_is_stopped_is_found_on_a_later_page(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     up(context)
@@ -188,7 +187,8 @@ def test_9_a_bill_that_is_not_there_yet_is_not_taken_for_nothing(theatre: Theatr
 
 def test_10_memory_that_was_not_enough_is_named(theatre: Theatre, tree: Path) -> None:
     theatre.open(
-        "import sys; print('Worker has been killed as memory usage exceeded configured memory size', file=sys.stderr); sys.exit(1)"
+        "import sys; print('Worker has been killed as memory usage exceeded configured memory size', file=sys.stderr); "
+        "sys.exit(1)"
     )
     said: list[str] = []
     context = context_of(tree, said=said)
@@ -205,11 +205,11 @@ def test_each_meaning_is_given_once() -> None:
     assert len(hints(lines)) == 2
 
 
-def test_a_trust_that_someone_changed_is_set_right(tree: Path, stage: Rehearsal) -> None:
+def test_a_trust_that_someone_changed_is_set_right(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     up(context)
-    iam = moto_client("iam", stage.moto, REGION)
+    iam = behind(stage, "iam")
     trust = json.loads(json.dumps(iam.get_role(RoleName="orchard-job-us-east-1")["Role"]["AssumeRolePolicyDocument"]))
     trust["Statement"][0]["Principal"]["Service"] = "lambda.amazonaws.com"
     iam.update_assume_role_policy(RoleName="orchard-job-us-east-1", PolicyDocument=json.dumps(trust))

@@ -1,4 +1,7 @@
-"""The policies: no more than is needed, for this account, and enough for every call that the launchers make (see test_lifecycle)."""
+"""The policies: no more than is needed, for this account.
+
+They are enough for every call that the launchers make (see test_lifecycle).
+"""
 
 from __future__ import annotations
 

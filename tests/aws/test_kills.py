@@ -12,22 +12,21 @@ import pytest
 from deploy.context import Context
 from deploy.ensure import bring_up, down, up
 from deploy.record import Submission
-from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts
 from deploy.submit import Wanted, submit
-from tests.aws.conftest import LONG_JOB, NOTHING, Theatre, context_of, everything, there
+from tests.aws.conftest import LONG_JOB, NOTHING, Stage, Theatre, context_of, everything, there
 from tests.aws.mortal import KilledError, MortalEngine, Steps, mortal
 
 KINDS = {"repository": "repositories", "bucket": "buckets", "role": "roles", "application": "applications"}
 
 
-def up_and_submit(context: Context, stage: Rehearsal, steps: Steps) -> Submission:
+def up_and_submit(context: Context, stage: Stage, steps: Steps) -> Submission:
     """`up`, then `submit`."""
     up(context)
     return submit(context, Wanted(photos=1))
 
 
-def all_in_one(context: Context, stage: Rehearsal, steps: Steps) -> Submission:
+def all_in_one(context: Context, stage: Stage, steps: Steps) -> Submission:
     """`submit --up --upload-main`: everything is made, the image pushed, the main file uploaded."""
     main_file = context.tree / "main.py"
     main_file.write_text("print('mine')\n", encoding="utf-8")
@@ -44,7 +43,7 @@ class Way:
         pushes: whether the image is not in the repository yet.
     """
 
-    act: Callable[[Context, Rehearsal, Steps], Submission]
+    act: Callable[[Context, Stage, Steps], Submission]
     target: str = "serverless"
     without: tuple[str, ...] = ()
     pushes: bool = False
@@ -61,8 +60,8 @@ WAYS = {
 class Play:
     """A way, to be gone again and again from nothing."""
 
-    def __init__(self, way: Way, theatre: Theatre, tree: Path) -> None:
-        self.way, self.stage = way, theatre.open(LONG_JOB)
+    def __init__(self, way: Way, stage: Stage, tree: Path) -> None:
+        self.way, self.stage = way, stage
         self.context, self.downer = context_of(tree, target=way.target), context_of(tree)
         self.clear()
 
@@ -88,7 +87,7 @@ class Play:
         assert there(self.stage) == NOTHING
         assert not self.context.record.path.parent.exists()
         if self.way.pushes:
-            self.stage.images._tags = frozenset()
+            self.stage.images.tags = frozenset()
 
     def expected(self, run: str | None) -> dict[str, Any]:
         return {**everything(self.stage), **{kind: [] for kind in self.way.without}, "runs": [run]}
@@ -96,7 +95,7 @@ class Play:
 
 @pytest.fixture(params=WAYS)
 def play(request: pytest.FixtureRequest, theatre: Theatre, tree: Path) -> Play:
-    return Play(WAYS[request.param], theatre, tree)
+    return Play(WAYS[request.param], theatre.open(LONG_JOB), tree)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
@@ -106,6 +105,18 @@ def test_killed_at_any_step_the_next_call_completes_without_making_anything_twic
         submission = play.whole()
         assert there(play.stage) == play.expected(submission.run), f"killed at step {at}"
         assert [entry.run for entry in play.context.record.read().runs] == [submission.run]
+        play.clear()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
+def test_killed_over_http_the_next_call_completes(theatre: Theatre, tree: Path, after: bool) -> None:
+    """The same at the first, a middle and the last step, with real requests and a real process as the run."""
+    play = Play(WAYS["submit --up --upload-main"], theatre.wire(LONG_JOB), tree)
+    total = play.total()
+    for at in (1, total // 2, total):
+        play.killed(at, after=after)
+        submission = play.whole()
+        assert there(play.stage) == play.expected(submission.run), f"killed at step {at}"
         play.clear()
 
 
@@ -123,7 +134,7 @@ def test_killed_at_any_step_down_finds_everything_and_status_tells_of_it(play: P
         play.clear()
 
 
-def test_killed_at_any_step_of_down_the_next_one_goes_on(tree: Path, stage: Rehearsal) -> None:
+def test_killed_at_any_step_of_down_the_next_one_goes_on(tree: Path, stage: Stage) -> None:
 
     def finish(context: Context) -> None:
         down(context, force=True, with_data=True)

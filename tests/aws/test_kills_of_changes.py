@@ -1,4 +1,7 @@
-"""The process killed at every single step of changing a running application: it is found, changed once, and stays the only one."""
+"""The process killed at every single step of changing a running application.
+
+It is found, changed once, and stays the only one.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ import pytest
 
 from deploy.context import Context
 from deploy.ensure import down, up
-from deploy.rehearsal.registry import moto_client
-from deploy.rehearsal.stage import Rehearsal
 from deploy.spec import SPEC_FILE
 from deploy.status import status_facts
 from deploy.submit import Wanted, submit
-from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, REGION, Theatre, context_of, everything, there
+from tests.aws.conftest import LONG_JOB, NOTHING, QUICK, Theatre, behind, context_of, everything, there
+from tests.aws.memory.stage import MemoryStage
 from tests.aws.mortal import KilledError, Steps, mortal
 
 Act = Callable[[Context], object]
@@ -28,12 +30,12 @@ def submit_one(context: Context) -> str | None:
 
 
 @pytest.fixture
-def slow(theatre: Theatre) -> Rehearsal:
+def slow(theatre: Theatre) -> MemoryStage:
     """A rehearsal in which the next call meets an application that is still stopping."""
     return theatre.open(LONG_JOB, timings=replace(QUICK, stopping=0.2))
 
 
-def running_other(context: Context, stage: Rehearsal) -> str:
+def running_other(context: Context, stage: MemoryStage) -> str:
     """Everything is there, and the application has started; somebody has made its capacity smaller. Returns its id."""
     up(context)
     up(context)
@@ -55,7 +57,7 @@ def killed(act: Act, context: Context, at: int, *, after: bool) -> bool:
 @pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
 @pytest.mark.parametrize(("act", "least"), [(up, 2), (submit_one, 5)], ids=["up", "submit"])
 def test_killed_at_any_step_of_a_change_the_next_call_completes_it(
-    slow: Rehearsal, tree: Path, act: Act, least: int, after: bool
+    slow: MemoryStage, tree: Path, act: Act, least: int, after: bool
 ) -> None:
     context, at = context_of(tree), 1
     application = running_other(context, slow)
@@ -98,9 +100,9 @@ def say_tags(tree: Path, tags: dict[str, str]) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "tags": tags}), encoding="utf-8")
 
 
-def tags_of(stage: Rehearsal) -> list[dict[str, str]]:
+def tags_of(stage: MemoryStage) -> list[dict[str, str]]:
     """Of repository, bucket, role and application, asked behind the scenes."""
-    images, buckets, roles = (moto_client(name, stage.moto, REGION) for name in ("ecr", "s3", "iam"))
+    images, buckets, roles = (behind(stage, name) for name in ("ecr", "s3", "iam"))
     (repository,) = images.describe_repositories()["repositories"]
     listed = [
         images.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"],
@@ -112,7 +114,7 @@ def tags_of(stage: Rehearsal) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the step", "after the step"])
-def test_killed_at_any_step_of_a_change_status_tells_and_down_deletes(slow: Rehearsal, tree: Path, after: bool) -> None:
+def test_killed_at_any_step_of_a_change_status_and_down_find_it(slow: MemoryStage, tree: Path, after: bool) -> None:
     context, at = context_of(tree), 1
     application = running_other(context, slow)
     while killed(submit_one, context, at, after=after):

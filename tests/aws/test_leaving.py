@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import pytest
 from deploy.aws import s3
 from deploy.ensure import up
 from deploy.rehearsal.stage import Rehearsal
-from tests.aws.conftest import LONG_JOB, ROOT, Theatre, context_of
+from tests.aws.conftest import LONG_JOB, TYPED, Theatre, context_of
 
 QUESTION = "It goes on, and costs, if you do not. [y/N] "
 CTRL_C = b"\x03"
@@ -42,8 +41,8 @@ class Terminal:
 
         words = ["submit", "--wait", "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *flags]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy", *words],
-            env={**os.environ, **stage.environ, "PYTHONPATH": str(ROOT)},
+            [*TYPED, *words],
+            env={**os.environ, **stage.environ},
             stdin=own,
             stdout=own,
             stderr=own,
@@ -94,7 +93,7 @@ def terminal(theatre: Theatre, tree: Path) -> Iterator[Open]:
     opened: list[Terminal] = []
 
     def open_one(*flags: str, nohup: bool = False) -> Terminal:
-        stage = theatre.open(LONG_JOB)
+        stage = theatre.wire(LONG_JOB)
         up(context := context_of(tree))
         s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
         opened.append(Terminal(stage, tree, *flags, nohup=nohup))
@@ -177,12 +176,12 @@ def test_what_nohup_has_switched_off_stays_off(terminal: Open) -> None:
 
 
 def test_where_nobody_reads_on_the_run_is_watched_to_its_end(theatre: Theatre, tree: Path) -> None:
-    stage = theatre.open("import time; print('working', flush=True); time.sleep(1); print('done')")
+    stage = theatre.wire("import time; print('working', flush=True); time.sleep(1); print('done')")
     up(context := context_of(tree))
     s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
     words = ["submit", "--wait", "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
-    environ = {**os.environ, **stage.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "deploy", *words]
+    environ = {**os.environ, **stage.environ}
+    command = [*TYPED, *words]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -33,13 +33,14 @@ from tests.aws.conftest import (
     tree_tag,
     write_tree,
 )
+from tests.aws.memory.stage import MemoryStage
 
 
 def photos(context: Context) -> None:
     s3.write(context.aws, context.site.input.bucket, f"{context.site.input.prefix}/Apple/1.jpg", b"x")
 
 
-def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: Rehearsal) -> None:
+def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     up(context)  # the image is there as soon as there is a repository
@@ -55,7 +56,7 @@ def test_up_makes_everything_once_and_down_leaves_nothing(tree: Path, stage: Reh
     assert not context.record.path.parent.exists()
 
 
-def test_a_run_from_submission_to_the_record(tree: Path, stage: Rehearsal) -> None:
+def test_a_run_from_submission_to_the_record(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     photos(context)
@@ -70,7 +71,7 @@ def test_a_run_from_submission_to_the_record(tree: Path, stage: Rehearsal) -> No
     assert submission.digest == job.digest
 
 
-def test_neither_record_nor_lines_hold_the_account_or_a_key(tree: Path, stage: Rehearsal) -> None:
+def test_neither_record_nor_lines_hold_the_account_or_a_key(tree: Path, stage: MemoryStage) -> None:
     said: list[str] = []
     context = context_of(tree, said=said)
     up(context)
@@ -94,7 +95,7 @@ def test_down_refuses_while_a_run_is_active_and_with_force_ends_it_first(theatre
     assert there(stage) == NOTHING
 
 
-def test_down_keeps_the_data_and_what_is_not_its_own(tree: Path, stage: Rehearsal) -> None:
+def test_down_keeps_the_data_and_what_is_not_its_own(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     photos(context)
@@ -106,7 +107,7 @@ def test_down_keeps_the_data_and_what_is_not_its_own(tree: Path, stage: Rehearsa
 
 
 def test_an_untagged_bucket_of_another_account_is_not_ours_by_the_record_of_this_one(
-    tree: Path, stage: Rehearsal, monkeypatch: pytest.MonkeyPatch
+    tree: Path, wire: Rehearsal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up(context_of(tree))
     other = as_account("210987654321", monkeypatch)
@@ -191,7 +192,7 @@ def test_an_application_that_begins_to_stop_at_the_wrong_moment_is_waited_for(th
     assert submission.run in stage.serverless.floor.jobs
 
 
-def test_a_bucket_whose_making_was_answered_too_late_is_ours_all_the_same(tree: Path, stage: Rehearsal) -> None:
+def test_a_bucket_whose_making_was_answered_too_late_is_ours_all_the_same(tree: Path, stage: MemoryStage) -> None:
     class Late(Aws):
         def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             answer = super().call(service, operation, parameters)
@@ -207,7 +208,7 @@ def test_a_bucket_whose_making_was_answered_too_late_is_ours_all_the_same(tree: 
     assert there(stage) == NOTHING
 
 
-def test_a_submission_to_an_application_that_is_gone_blocks_nothing(tree: Path, stage: Rehearsal) -> None:
+def test_a_submission_to_an_application_that_is_gone_blocks_nothing(tree: Path, stage: MemoryStage) -> None:
     context = context_of(tree)
     up(context)
     lost = Submission(token="t", request="", target="serverless", place="00fgone", tag="", digest="", submitted=0.0)
@@ -216,7 +217,7 @@ def test_a_submission_to_an_application_that_is_gone_blocks_nothing(tree: Path, 
     assert down(context, force=False, with_data=True) == []
 
 
-def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: Rehearsal) -> None:
+def test_a_refused_bucket_name_does_not_count_as_ours(tree: Path, stage: MemoryStage) -> None:
     class Taken(Aws):
         def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             if operation == "create_bucket":

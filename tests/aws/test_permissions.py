@@ -13,17 +13,19 @@ from deploy.aws.session import Aws
 from deploy.choose import choose_run
 from deploy.ensure import down, up
 from deploy.iam import deployer_policy
-from deploy.rehearsal.registry import moto_client
-from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts
 from deploy.submit import Wanted, submit
 from deploy.watch import Watch
-from tests.aws.conftest import LONG_JOB, REGION, Theatre, context_of
+from tests.aws.conftest import LONG_JOB, REGION, Theatre, behind, context_of
+from tests.aws.memory.stage import MemoryStage
 
 S3_ACTIONS = {
-    "head_bucket": "ListBucket", "list_objects_v2": "ListBucket", "get_public_access_block": "GetBucketPublicAccessBlock",
-    "put_public_access_block": "PutBucketPublicAccessBlock", "delete_objects": "DeleteObject",
-}  # fmt: skip
+    "head_bucket": "ListBucket",
+    "list_objects_v2": "ListBucket",
+    "get_public_access_block": "GetBucketPublicAccessBlock",
+    "put_public_access_block": "PutBucketPublicAccessBlock",
+    "delete_objects": "DeleteObject",
+}
 
 
 class Watching(Aws):
@@ -78,7 +80,8 @@ def test_the_deployers_policy_allows_every_call_and_hardly_more(theatre: Theatre
         "GetDownloadUrlForLayer",
         "InitiateLayerUpload",
     }
-    # Done by the engine's push, or checked by AWS beside another call: tags of runs, the first start, roles handed over.
+    # Done by the engine's push, or checked by AWS beside another call: tags of runs, the first start, roles handed
+    # over.
     by_others = {
         *(f"ecr:{name}" for name in {*pushing, "PutImage", "UploadLayerPart"}),
         "emr-containers:TagResource",
@@ -88,14 +91,14 @@ def test_the_deployers_policy_allows_every_call_and_hardly_more(theatre: Theatre
     assert allowed - aws.needed == by_others
 
 
-def loosen_repository(stage: Rehearsal) -> None:
-    images = moto_client("ecr", stage.moto, REGION)
+def loosen_repository(stage: MemoryStage) -> None:
+    images = behind(stage, "ecr")
     images.put_image_tag_mutability(repositoryName="orchard", imageTagMutability="MUTABLE")
     images.put_image_scanning_configuration(repositoryName="orchard", imageScanningConfiguration={"scanOnPush": False})
 
 
-def update_trust(stage: Rehearsal) -> None:
-    iam = moto_client("iam", stage.moto, REGION)
+def update_trust(stage: MemoryStage) -> None:
+    iam = behind(stage, "iam")
     trust = iam.get_role(RoleName="orchard-job-us-east-1")["Role"]["AssumeRolePolicyDocument"]
     trust["Statement"][0]["Sid"] = "Changed"
     iam.update_assume_role_policy(RoleName="orchard-job-us-east-1", PolicyDocument=json.dumps(trust))

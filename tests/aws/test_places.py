@@ -13,12 +13,11 @@ from deploy.ensure import down, up
 from deploy.errors import RefusedError
 from deploy.observed import Access, Bucket, Observed, Reach
 from deploy.places import unusable
-from deploy.rehearsal.registry import moto_client
-from deploy.rehearsal.stage import Rehearsal
 from deploy.site import Account, Site
 from deploy.submit import Wanted, submit
 from deploy.targets import EKS, SERVERLESS
-from tests.aws.conftest import NOTHING, REGION, context_of, there
+from tests.aws.conftest import NOTHING, REGION, behind, context_of, there
+from tests.aws.memory.stage import MemoryStage
 
 HERE = Reach(access=Access.GRANTED, region=REGION)
 
@@ -33,9 +32,9 @@ def call(tree: Path, *words: str) -> int:
     return main([words[0], "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words[1:]])
 
 
-def make_bucket(stage: Rehearsal, name: str, region: str = REGION) -> None:
+def make_bucket(stage: MemoryStage, name: str, region: str = REGION) -> None:
     here = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    moto_client("s3", stage.moto, region).create_bucket(Bucket=name, **here)
+    behind(stage, "s3").create_bucket(Bucket=name, **here)
 
 
 def lines(site: Site, reached: Reach) -> list[str]:
@@ -60,8 +59,8 @@ def test_what_is_missing_denied_or_far_away_is_said_with_the_key_and_what_to_do(
     assert "or you may not look at it (see `orchard-deploy iam deployer`)" in line
     (line,) = lines(site, Reach(access=Access.GRANTED, region="eu-west-1"))
     assert (
-        "it is in eu-west-1, and EMR Serverless in us-east-1 reaches none outside of us-east-1: name one there, or run in eu-west-1"
-        in line
+        "it is in eu-west-1, and EMR Serverless in us-east-1 reaches none outside of us-east-1: name one there, or run "
+        "in eu-west-1" in line
     )
 
 
@@ -75,7 +74,7 @@ def test_a_bucket_of_the_specification_in_another_region_is_in_the_way_on_server
 
 @pytest.mark.parametrize("key", ["input", "output", "logs"])
 def test_nothing_is_made_while_a_bucket_is_missing(
-    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], key: str
+    tree: Path, stage: MemoryStage, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     edit(tree, **{key: "s3://fruits/x"})
     for words in (["up"], ["up", "--dry-run"], ["submit", "--up"], ["submit", "--up", "--dry-run"]):
@@ -93,7 +92,7 @@ def test_nothing_is_made_while_a_bucket_is_missing(
     assert f"to do       {key}: bucket fruits: there is none" in capsys.readouterr().out
 
 
-def test_a_bucket_in_another_region_is_found_out_before_anything_is_made(tree: Path, stage: Rehearsal) -> None:
+def test_a_bucket_in_another_region_is_found_out_before_anything_is_made(tree: Path, stage: MemoryStage) -> None:
     make_bucket(stage, "fruits", "eu-west-1")
     with pytest.raises(RefusedError, match=r"input: bucket fruits: it is in eu-west-1"):
         up(context_of(tree, input="s3://fruits/x"))
@@ -104,7 +103,7 @@ def test_a_bucket_in_another_region_is_found_out_before_anything_is_made(tree: P
 
 @pytest.mark.parametrize("operation", ["plan", "up", "submit"])
 def test_a_bucket_that_may_not_be_looked_at_is_said_with_its_key(
-    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], operation: str
+    tree: Path, stage: MemoryStage, capsys: pytest.CaptureFixture[str], operation: str
 ) -> None:
     make_bucket(stage, "fruits")
     edit(tree, input="s3://fruits/x", bucket=None, output="s3://fruits/y", logs=None)
@@ -116,19 +115,19 @@ def test_a_bucket_that_may_not_be_looked_at_is_said_with_its_key(
     assert there(stage) == {**NOTHING, "buckets": ["fruits"]}
 
 
-def test_a_bucket_that_vanished_after_up_stops_a_submission(tree: Path, stage: Rehearsal) -> None:
+def test_a_bucket_that_vanished_after_up_stops_a_submission(tree: Path, stage: MemoryStage) -> None:
     make_bucket(stage, "fruits")
     context = context_of(tree, output="s3://fruits/x")
     up(context)
     up(context)
-    moto_client("s3", stage.moto, REGION).delete_bucket(Bucket="fruits")
+    behind(stage, "s3").delete_bucket(Bucket="fruits")
     with pytest.raises(RefusedError, match="output: bucket fruits: there is none"):
         submit(context, Wanted())
     assert stage.serverless.floor.jobs == {}
     assert down(context, force=False, with_data=True) == []
 
 
-def test_a_bucket_of_someone_else_is_used_and_left_alone(tree: Path, stage: Rehearsal) -> None:
+def test_a_bucket_of_someone_else_is_used_and_left_alone(tree: Path, stage: MemoryStage) -> None:
     make_bucket(stage, "fruits")
     context = context_of(tree, input="s3://fruits/x")
     up(context)

@@ -55,9 +55,14 @@ def application(seen: Observed, **changes: Any) -> Observed:
 
 
 ALL = [
-    "create_repository", "set_repository_policy", "create_bucket", "put_bucket_tagging", "put_public_access_block", "create_role",
+    "create_repository",
+    "set_repository_policy",
+    "create_bucket",
+    "put_bucket_tagging",
+    "put_public_access_block",
+    "create_role",
     "put_role_policy",
-]  # fmt: skip
+]
 
 
 def test_nothing_is_done_where_everything_is_as_it_should_be(site: Site) -> None:
@@ -210,8 +215,10 @@ def repository(site: Site, **changes: Any) -> Observed:
 
 def test_a_repository_of_ours_is_set_right_in_every_respect(site: Site) -> None:
     assert names(up(site, repository(site, immutable=False, scans=False, policy=None))) == [
-        "put_image_tag_mutability", "put_image_scanning_configuration", "set_repository_policy"
-    ]  # fmt: skip
+        "put_image_tag_mutability",
+        "put_image_scanning_configuration",
+        "set_repository_policy",
+    ]
 
 
 def test_statements_that_others_added_to_the_policy_are_kept(site: Site) -> None:

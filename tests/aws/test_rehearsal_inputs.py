@@ -1,4 +1,7 @@
-"""What the rehearsal knows of each call's input: it acts on that or gives it back, and refuses everything else by name, at any depth."""
+"""What the rehearsal knows of each call's input.
+
+It acts on that or gives it back, and refuses everything else by name, at any depth.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,10 @@ from deploy.iam import job_trust
 from deploy.rehearsal.containers import Containers
 from deploy.rehearsal.known import INPUTS, known_inputs, strangers
 from deploy.rehearsal.protocol import Protocol
-from deploy.rehearsal.registry import moto_client
 from deploy.rehearsal.serverless import Serverless
 from deploy.rehearsal.stage import Rehearsal
 from deploy.site import Site
-from tests.aws.conftest import CLUSTER, REGION, Theatre, context_of, tree_tag
+from tests.aws.conftest import CLUSTER, Theatre, behind, context_of, tree_tag
 
 S3 = {"logUri": "s3://logs/"}
 KEY = {"encryptionKeyArn": "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"}
@@ -112,7 +114,7 @@ class Clients:
         context = context_of(theatre.tree)
         up(context)
         up(context)
-        moto_client("iam", stage.moto, REGION).create_role(
+        behind(stage, "iam").create_role(
             RoleName="eks", AssumeRolePolicyDocument=str(job_trust(site)).replace("'", '"')
         )
         once = Config(retries={"total_max_attempts": 1})
@@ -136,6 +138,12 @@ class Clients:
 
 
 @pytest.fixture
+def stage(wire: Rehearsal) -> Rehearsal:
+    """All of these are about HTTP."""
+    return wire
+
+
+@pytest.fixture
 def clients(theatre: Theatre, site: Site, stage: Rehearsal) -> Clients:
     return Clients(theatre, site, stage)
 
@@ -143,7 +151,11 @@ def clients(theatre: Theatre, site: Site, stage: Rehearsal) -> Clients:
 @pytest.mark.parametrize(
     ("service", "changes", "named"),
     [
-        ("emr-serverless", {"retryPolicy": {"maxAttempts": 1, "maxFailedAttemptsPerHour": 2}}, "retryPolicy.maxFailedAttemptsPerHour"),
+        (
+            "emr-serverless",
+            {"retryPolicy": {"maxAttempts": 1, "maxFailedAttemptsPerHour": 2}},
+            "retryPolicy.maxFailedAttemptsPerHour",
+        ),
         ("emr-serverless", {"mode": "STREAMING"}, "mode STREAMING"),
         ("emr-serverless", {"jobDriver": {"hive": {"query": "x"}}}, "jobDriver.hive"),
         (
@@ -153,22 +165,34 @@ def clients(theatre: Theatre, site: Site, stage: Rehearsal) -> Clients:
         ),
         (
             "emr-serverless",
-            {"configurationOverrides": {"applicationConfiguration": [{"classification": "spark-log4j2", "properties": {"a": "b"}}]}},
+            {
+                "configurationOverrides": {
+                    "applicationConfiguration": [{"classification": "spark-log4j2", "properties": {"a": "b"}}]
+                }
+            },
             "configurationOverrides.applicationConfiguration.classification spark-log4j2",
         ),
         (
             "emr-containers",
-            {"configurationOverrides": {"monitoringConfiguration": {"persistentAppUI": "ENABLED", "s3MonitoringConfiguration": S3}}},
+            {
+                "configurationOverrides": {
+                    "monitoringConfiguration": {"persistentAppUI": "ENABLED", "s3MonitoringConfiguration": S3}
+                }
+            },
             "configurationOverrides.monitoringConfiguration.persistentAppUI",
         ),
         ("emr-containers", {"jobDriver": {"sparkSqlJobDriver": {"entryPoint": "x"}}}, "jobDriver.sparkSqlJobDriver"),
         (
             "emr-containers",
-            {"configurationOverrides": {"applicationConfiguration": [{"classification": "emr-job-submitter", "properties": {"a": "b"}}]}},
+            {
+                "configurationOverrides": {
+                    "applicationConfiguration": [{"classification": "emr-job-submitter", "properties": {"a": "b"}}]
+                }
+            },
             "configurationOverrides.applicationConfiguration.classification emr-job-submitter",
         ),
     ],
-)  # fmt: skip
+)
 def test_over_http_the_error_names_what_is_not_known(
     clients: Clients, service: str, changes: dict[str, Any], named: str
 ) -> None:

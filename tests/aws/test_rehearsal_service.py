@@ -79,6 +79,12 @@ class Account:
 
 
 @pytest.fixture
+def stage(wire: Rehearsal) -> Rehearsal:
+    """All of these are about HTTP."""
+    return wire
+
+
+@pytest.fixture
 def account(theatre: Theatre, site: Site, stage: Rehearsal) -> Account:
     return Account(theatre, site, stage)
 
@@ -142,7 +148,7 @@ def test_the_same_token_starts_one_run_and_another_input_with_it_is_refused(acco
 
 def test_one_run_at_a_time_the_next_one_is_queued(theatre: Theatre, site: Site) -> None:
     account = Account(
-        theatre, site, theatre.open("import time; time.sleep(60)", timings=replace(QUICK, cancelling=1.0))
+        theatre, site, theatre.wire("import time; time.sleep(60)", timings=replace(QUICK, cancelling=1.0))
     )
     application = account.application(schedulerConfiguration={"maxConcurrentRuns": 1, "queueTimeoutMinutes": 60})
     first, second = account.start(application), account.start(application)
@@ -156,7 +162,7 @@ def test_one_run_at_a_time_the_next_one_is_queued(theatre: Theatre, site: Site) 
 
 
 def test_more_workers_than_the_application_may_have_are_asked_for_for_ever(theatre: Theatre, site: Site) -> None:
-    account = Account(theatre, site, theatre.open())
+    account = Account(theatre, site, theatre.wire())
     application = account.application(maximumCapacity={"cpu": "12 vCPU", "memory": "48 GB", "disk": "60 GB"})
     run = account.start(application, "--conf spark.dynamicAllocation.maxExecutors=2")
     key = f"runs/applications/{application}/jobs/{run}/SPARK_DRIVER/stderr.gz"
@@ -257,7 +263,7 @@ def test_s3_is_passed_on_whole(account: Account) -> None:
 
 
 def test_with_attempts_each_has_its_own_folder_of_logs(theatre: Theatre, site: Site) -> None:
-    account = Account(theatre, site, theatre.open("import sys; print('tried'); sys.exit(3)"))
+    account = Account(theatre, site, theatre.wire("import sys; print('tried'); sys.exit(3)"))
     application = account.application()
     run = account.start(application, retryPolicy={"maxAttempts": 2})
     account.until(lambda: account.run(application, run)["state"] == "FAILED")
@@ -268,7 +274,7 @@ def test_with_attempts_each_has_its_own_folder_of_logs(theatre: Theatre, site: S
 
 
 def test_a_full_log_is_moved_away(theatre: Theatre, site: Site) -> None:
-    account = Account(theatre, site, theatre.open("print('x' * 249)", full=100))
+    account = Account(theatre, site, theatre.wire("print('x' * 249)", full=100))
     application = account.application()
     run = account.start(application)
     account.until(lambda: account.run(application, run)["state"] == "SUCCESS")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,39 +14,40 @@ import pytest
 from deploy.__main__ import main
 from deploy.record import Submission, record_file
 from deploy.site import Site
-from tests.aws.conftest import ROOT
+from tests.aws.conftest import TYPED
 from tests.aws.test_errors import said_by
 
-ORCHARD = [sys.executable, "-m", "deploy"]
+
+def places(tree: Path) -> list[str]:
+    return ["--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
 
 
-def rehearse(tree: Path, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    places = ["--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
+def orchard(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*TYPED, *words], capture_output=True, text=True, timeout=240, check=False)
+
+
+def rehearse(tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`rehearse WORDS -- orchard-deploy WORDS`."""
     before, _, behind = " ".join(words).partition(" -- ")
-    inner = [*ORCHARD, *behind.split(), *places] if behind else []
-    command = [
-        *ORCHARD,
-        "rehearse",
-        "--without-docker",
-        "--speed",
-        "100",
-        *places,
-        *before.split(),
-        *(["--", *inner] if inner else []),
-    ]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout, check=False)
+    inner = ["--", *TYPED, *behind.split(), *places(tree)]
+    return orchard("rehearse", "--without-docker", "--speed", "100", *places(tree), *before.split(), *inner)
 
 
 @pytest.mark.usefixtures("weights")
-def test_the_real_job_runs_on_photos_of_ones_own_from_s3_to_s3(tree: Path, drawn: Path) -> None:
-    done = rehearse(tree, f"--photos {drawn} -- submit --up --wait --budget 1")
+def test_rehearse_runs_the_real_job_and_calling_it_again_finds_nothing_to_do(tree: Path, drawn: Path) -> None:
+    """From S3 to S3; a run is simply called again, as a scheduler's retry would."""
+    submit = shlex.join([*TYPED, "submit", "--wait", "--up", "--budget", "1", *places(tree)])
+    again = ["sh", "-c", f"{submit} && {submit}"]
+    done = orchard(
+        "rehearse", "--without-docker", "--speed", "100", *places(tree), "--photos", str(drawn), "--", *again
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "24 listed = 24 featurized + 0 rejected" in done.stdout
+    assert re.search(r"^photos +24 = 24 featurized \+ 0 rejected", done.stdout, re.MULTILINE)
     assert "s3://orchard-{account}-us-east-1/features/report.html" in done.stdout
+    assert "s3://orchard-{account}-us-east-1/features is up to date" in done.stdout
     assert "123456789012" not in done.stdout + done.stderr
     assert "USD (billed)" in done.stderr
-    assert "SUCCESS" in done.stderr
+    assert done.stderr.count("SUCCESS") == 2
 
 
 def test_faults_can_be_tried_out(tree: Path) -> None:
@@ -56,21 +58,14 @@ def test_faults_can_be_tried_out(tree: Path) -> None:
 
 
 def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) -> None:
-    places = ["--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [*ORCHARD, "rehearse", "--without-docker", *places],
-        env=environ,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    words = [*TYPED, "rehearse", "--without-docker", *places(tree)]
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "unset AWS_PROFILE AWS_DEFAULT_PROFILE\n"
     exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(9))
     status = subprocess.run(
-        [*ORCHARD, "status", *places],
-        env={**environ, **exported},
+        [*TYPED, "status", *places(tree)],
+        env={**os.environ, **exported},
         capture_output=True,
         text=True,
         timeout=60,
@@ -98,10 +93,10 @@ def test_a_rehearsal_neither_sees_nor_touches_the_record_of_a_real_account(tree:
     )
     file.change(lambda known: known.with_made("bucket", "photos").with_run(run))
     before = {path: path.read_bytes() for path in file.path.parent.iterdir()}
-    done = rehearse(tree, "--port 0 -- status")
+    status, down = (shlex.join([*TYPED, *words, *places(tree)]) for words in (["status"], ["down", "--with-data"]))
+    done = orchard("rehearse", "--without-docker", *places(tree), "--", "sh", "-c", f"{status} && {down}")
     assert "00rreal" not in done.stdout
     assert "repository  orchard: there is none" in done.stdout
-    done = rehearse(tree, "--port 0 -- down --with-data")
     assert done.stderr.splitlines()[-1] == "orchard-deploy: nothing is left"
     assert {path: path.read_bytes() for path in file.path.parent.iterdir()} == before
 

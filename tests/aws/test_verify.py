@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +25,12 @@ from deploy.logs import Choice
 from deploy.record import Submission
 from deploy.rehearsal.jobs import Stage
 from deploy.rehearsal.service import Service
-from deploy.rehearsal.stage import Rehearsal
 from deploy.status import status_facts, status_lines
 from deploy.submit import Wanted, submit
 from deploy.verify import look, verified, wrong_image
-from deploy.waiting import Pace
 from deploy.watch import Watch
 from tests.aws.conftest import LONG_JOB, REGION, Theatre, context_of
+from tests.aws.memory.stage import MemoryStage
 
 OTHER = "sha256:" + "f" * 64
 RUN = Submission(
@@ -52,7 +50,7 @@ def call(tree: Path, *words: str) -> int:
     return main([words[0], "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words[1:]])
 
 
-def tamper(stage: Rehearsal, submission: Submission, target: str = "serverless") -> None:
+def tamper(stage: MemoryStage, submission: Submission, target: str = "serverless") -> None:
     """Another image runs than the one that was submitted."""
     service: Service = stage.serverless if target == "serverless" else stage.containers
     with service.lock:
@@ -80,7 +78,7 @@ ASKS: dict[str, Callable[[Context, Submission], object]] = {
 
 
 @pytest.mark.parametrize("name", ASKS)
-def test_the_first_to_ask_writes_down_what_ran(tree: Path, stage: Rehearsal, name: str) -> None:
+def test_the_first_to_ask_writes_down_what_ran(tree: Path, stage: MemoryStage, name: str) -> None:
     said: list[str] = []
     context, submission = submitted(tree, said=said)
     assert context.record.read().runs[0].ran is None
@@ -91,7 +89,7 @@ def test_the_first_to_ask_writes_down_what_ran(tree: Path, stage: Rehearsal, nam
 
 @pytest.mark.parametrize("name", [name for name in ASKS if name != "cost"])
 def test_on_eks_the_run_names_its_image_by_digest_and_that_is_written_down(
-    tree: Path, stage: Rehearsal, name: str
+    tree: Path, stage: MemoryStage, name: str
 ) -> None:
     context, submission = submitted(tree, "eks")
     (job,) = stage.containers.floor.jobs.values()
@@ -102,7 +100,7 @@ def test_on_eks_the_run_names_its_image_by_digest_and_that_is_written_down(
 
 @pytest.mark.parametrize("target", ["serverless", "eks"])
 @pytest.mark.parametrize("name", ["status", "wait", "choose"])
-def test_another_image_is_said_by_the_first_to_hear_of_it(tree: Path, stage: Rehearsal, name: str, target: str) -> None:
+def test_another_image_is_said_by_the_first_to_hear(tree: Path, stage: MemoryStage, name: str, target: str) -> None:
     said: list[str] = []
     context, submission = submitted(tree, target, said=said)
     tamper(stage, submission, target)
@@ -114,7 +112,7 @@ def test_another_image_is_said_by_the_first_to_hear_of_it(tree: Path, stage: Reh
 
 @pytest.mark.parametrize("target", ["serverless", "eks"])
 def test_another_image_is_said_by_every_command_after(
-    tree: Path, stage: Rehearsal, capsys: pytest.CaptureFixture[str], target: str
+    tree: Path, stage: MemoryStage, capsys: pytest.CaptureFixture[str], target: str
 ) -> None:
     context, submission = submitted(tree, target)
     tamper(stage, submission, target)
@@ -128,7 +126,7 @@ def test_another_image_is_said_by_every_command_after(
     assert f"image {submission.tag}, but it ran {OTHER}, not {submission.digest}\n" in capsys.readouterr().out
 
 
-def test_logs_that_are_followed_verify_as_soon_as_the_service_knows(tree: Path, stage: Rehearsal) -> None:
+def test_logs_that_are_followed_verify_as_soon_as_the_service_knows(tree: Path, stage: MemoryStage) -> None:
     class Late(Aws):
         asked = 0
 
@@ -139,14 +137,13 @@ def test_logs_that_are_followed_verify_as_soon_as_the_service_knows(tree: Path, 
                 del answer["jobRun"]["imageConfiguration"]
             return answer
 
-    hurried = Pace(first=0.02, longest=0.1, clock=lambda: time.monotonic() * 20)
     context, submission = submitted(tree, aws=Late(region=REGION))
     assert verified(context, submission).ran is None
-    follow_logs(replace(context, pace=hurried), submission, Choice(), follow=True, show=lambda source, line: None)
+    follow_logs(context, submission, Choice(), follow=True, show=lambda source, line: None)
     assert context.record.read().runs[0].ran == submission.digest
 
 
-def test_an_image_that_is_named_by_its_digest_needs_no_resolving(tree: Path, stage: Rehearsal) -> None:
+def test_an_image_that_is_named_by_its_digest_needs_no_resolving(tree: Path, stage: MemoryStage) -> None:
     class Silent(Aws):
         def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
             answer = super().call(service, operation, parameters)
@@ -171,7 +168,7 @@ def test_status_tells_what_is_verified(theatre: Theatre, tree: Path, capsys: pyt
     assert "GetJobRun" not in [name for _, name in stage.faults.log[calls:]]
 
 
-def test_what_another_command_recorded_meanwhile_is_kept(tree: Path, stage: Rehearsal) -> None:
+def test_what_another_command_recorded_meanwhile_is_kept(tree: Path, stage: MemoryStage) -> None:
     context, submission = submitted(tree)
     context.record.change(lambda known: known.with_run(replace(submission, state=Stage.SUCCESS.value)))
     look(context, submission)
@@ -179,7 +176,7 @@ def test_what_another_command_recorded_meanwhile_is_kept(tree: Path, stage: Rehe
     assert (kept.state, kept.ran) == ("SUCCESS", submission.digest)
 
 
-def test_a_run_of_another_machine_is_told_of_and_not_recorded_here(tree: Path, stage: Rehearsal) -> None:
+def test_a_run_of_another_machine_is_told_of_and_not_recorded_here(tree: Path, stage: MemoryStage) -> None:
     context, submission = submitted(tree)
     context.record.delete()
     (run,) = status_facts(context)["runs"]
@@ -188,7 +185,7 @@ def test_a_run_of_another_machine_is_told_of_and_not_recorded_here(tree: Path, s
     assert context.record.read().runs == ()
 
 
-def test_a_run_that_the_service_has_forgotten_is_left_unverified(tree: Path, stage: Rehearsal) -> None:
+def test_a_run_that_the_service_has_forgotten_is_left_unverified(tree: Path, stage: MemoryStage) -> None:
     context, submission = submitted(tree)
     stage.serverless.floor.jobs.clear()
     assert verified(context, submission) == submission

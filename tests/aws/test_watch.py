@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +20,13 @@ from deploy.patience import patience
 from deploy.payloads import QUEUE_MINUTES
 from deploy.record import Submission
 from deploy.rehearsal.jobs import Stage
-from deploy.rehearsal.stage import Rehearsal
 from deploy.spec import SPEC_FILE, load_spec
 from deploy.submit import Wanted, submit
 from deploy.targets import EKS, SERVERLESS
 from deploy.waiting import Pace, wait_for
 from deploy.watch import Watch, watch
 from tests.aws.conftest import FAST, LONG_JOB, QUICK, ROOT, Theatre, context_of
+from tests.aws.memory.stage import MemoryStage
 
 PRICES = load_prices(PRICES_FILE, region="us-east-1", architecture="X86_64")
 
@@ -55,7 +54,7 @@ class Watched:
     ) -> Submission:
         return watch(self.watch, seconds=seconds, detach=detach, ask=ask)
 
-    def final(self, stage: Rehearsal) -> str:
+    def final(self, stage: MemoryStage) -> str:
         return stage.serverless.floor.jobs[self.submission.run or ""].stage.value
 
 
@@ -131,7 +130,7 @@ def test_a_run_that_waits_in_its_services_queue_is_left_there(theatre: Theatre, 
     second = submit(watched.context, Wanted(photos=50, extra=("--varieties", "5")))
 
     def sleep(seconds: float) -> None:
-        time.sleep(0.05)
+        stage.clock.sleep(0.05)
         if floor.jobs[second.run or ""].stage is Stage.QUEUED:
             now[0] += seconds
         if now[0] > QUEUE_MINUTES * 60 - 1200 and watched.final(stage) != "CANCELLED":
@@ -194,14 +193,14 @@ def test_ctrl_c_asks_and_where_nobody_can_answer_the_run_is_ended(
     assert ends or "goes on" in watched.said[-1]
 
 
-def test_a_run_that_ended_just_before_it_was_cancelled_is_left_as_it_is(stage: Rehearsal, tree: Path) -> None:
+def test_a_run_that_ended_just_before_it_was_cancelled_is_left_as_it_is(stage: MemoryStage, tree: Path) -> None:
     watched = Watched(tree)
     watched.stay()
     assert watched.watch.cancel().state == "SUCCESS"
 
 
 def test_an_outage_while_waiting_ends_nothing_and_is_told_once(
-    stage: Rehearsal, tree: Path, monkeypatch: pytest.MonkeyPatch
+    stage: MemoryStage, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     watched = Watched(tree)
@@ -212,7 +211,7 @@ def test_an_outage_while_waiting_ends_nothing_and_is_told_once(
     assert "still waiting for the end of run" in outages[0]
 
 
-def test_credentials_that_run_out_are_said_with_what_becomes_of_the_run(stage: Rehearsal, tree: Path) -> None:
+def test_credentials_that_run_out_are_said_with_what_becomes_of_the_run(stage: MemoryStage, tree: Path) -> None:
     watched = Watched(tree)
     stage.faults.plan("emr-serverless", "GetJobRun", "expired", 1)
     with pytest.raises(CredentialsError, match="the credentials have expired"):
@@ -223,14 +222,14 @@ def test_credentials_that_run_out_are_said_with_what_becomes_of_the_run(stage: R
     )
 
 
-def test_logs_that_may_not_be_read_end_nothing(stage: Rehearsal, tree: Path) -> None:
+def test_logs_that_may_not_be_read_end_nothing(stage: MemoryStage, tree: Path) -> None:
     watched = Watched(tree)
     stage.faults.plan("s3", "GET", "denied", 1)
     assert watched.stay().state == "SUCCESS"
     assert [line for line in watched.said if "the run goes on, its lines are not shown" in line]
 
 
-def test_an_image_that_is_not_the_one_that_was_asked_for_is_an_error(stage: Rehearsal, tree: Path) -> None:
+def test_an_image_that_is_not_the_one_that_was_asked_for_is_an_error(stage: MemoryStage, tree: Path) -> None:
     watched = Watched(tree)
     other = "sha256:" + "f" * 64
     job = stage.serverless.floor.jobs[watched.submission.run or ""]
@@ -313,7 +312,7 @@ def test_waiting_survives_what_may_pass_and_nothing_else() -> None:
         wait_for(ask, lambda answer: True, what="x", seconds=10, pace=FAST)
 
 
-def test_the_context_masks_the_account(tree: Path, stage: Rehearsal) -> None:
+def test_the_context_masks_the_account(tree: Path, stage: MemoryStage) -> None:
     said: list[str] = []
     context: Context = context_of(tree, said=said)
     context.say("bucket orchard-123456789012-us-east-1")

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orchard.options import JobOptions
 from orchard.photos.buckets import BucketSource
-from orchard.photos.manifest import arrange
-from orchard.photos.source import Photo
+from orchard.photos.photo import Photo, arrange
 
 from deploy.__main__ import main
 from deploy.aws import s3
@@ -27,25 +26,30 @@ from deploy.submit import Wanted, submit
 from deploy.watch import Watch, watch
 from deploy.work import Work, taken, work_of
 from tests.aws.conftest import REGION, Theatre, context_of
+from tests.aws.memory.stage import MemoryStage
 
 START, END = 1_800_000_000.0, 1_800_000_600.0
 RUN = Run(id="00r1", place="00f1", name="x", state="SUCCESS", created=START - 90, started=START, ended=END)
 
 
-def report(*, begun: float = START + 5, resumed: int = 0, **changes: Any) -> dict[str, Any]:
+def report(*, begun: float = START + 5, kept: int = 0, **changes: Any) -> dict[str, Any]:
     return {
         "created": datetime.fromtimestamp(begun, UTC).isoformat(timespec="seconds"),
         "counts": {"listed": 40, "featurized": 38, "rejected": 2},
-        "chunks": {"total": 4, "resumed": resumed},
-        "since_last": None,
+        "update": {"new": 40 - kept, "changed": 0, "removed": 0, "kept": kept, "retried": 0},
         **changes,
     }
 
 
 def work(
-    found: dict[str, Any] | None, *, run: Run = RUN, written: float = END - 10, asked: int | None = None
+    found: dict[str, Any] | None,
+    *,
+    run: Run = RUN,
+    written: float = END - 10,
+    asked: int | None = None,
+    attempts: int = 1,
 ) -> Work | None:
-    return work_of(run, asked=asked, report=found, written=written, listed=50)
+    return work_of(run, asked=asked, report=found, written=written, listed=50, attempts=attempts)
 
 
 BOUND = Work(photos=50, exact=False, source="input")
@@ -55,15 +59,17 @@ def test_a_runs_own_report_counts_what_it_featurized() -> None:
     assert work(report()) == Work(photos=38, exact=True, source="report")
 
 
-def test_of_an_extended_output_only_what_came_to_it_counts() -> None:
-    since = {"added": 5, "modified": 1, "kept": 34}
+def test_of_an_updated_output_only_what_came_to_it_counts() -> None:
+    update = {"new": 5, "changed": 1, "removed": 3, "kept": 33, "retried": 1}
     clean = {"listed": 40, "featurized": 40, "rejected": 0}
-    assert work(report(since_last=since, counts=clean)) == Work(photos=6, exact=True, source="report")
-    assert work(report(since_last=since)) == Work(photos=6, exact=False, source="report")  # the 2 may be of any run
+    assert work(report(update=update, counts=clean)) == Work(photos=7, exact=True, source="report")
+    assert work(report(update=update)) == Work(photos=7, exact=False, source="report")  # the 2 may be of any run
 
 
-def test_what_was_done_before_a_run_went_on_with_it_cannot_be_told_apart() -> None:
-    assert work(report(resumed=2, begun=START - 86400)) == Work(photos=38, exact=False, source="report")
+def test_what_an_earlier_attempt_did_is_on_the_same_bill() -> None:
+    found = report(kept=20)
+    assert work(found, attempts=2) == Work(photos=38, exact=False, source="report")
+    assert work(report(), attempts=2) == Work(photos=38, exact=True, source="report")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_what_was_done_before_a_run_went_on_with_it_cannot_be_told_apart() -> No
     [
         (report(), START - 100),  # of the run before, that ended while this one waited in the queue
         (report(), END + 3600),  # of a later run
-        (report(begun=START - 86400), END - 10),  # begun by another run; this one only put it in place
+        (report(begun=START - 86400), END - 10),  # of another run; this one had nothing to do
         (None, 0.0),
     ],
 )
@@ -105,7 +111,7 @@ def test_as_many_photos_are_expected_as_the_job_takes(
     assert taken(labels, job) == len(arrange(listed, varieties=varieties, per_variety=per_variety))
 
 
-def test_photos_are_counted_as_the_job_lists_them(tree: Path, stage: Rehearsal) -> None:
+def test_photos_are_counted_as_the_job_lists_them(tree: Path, wire: Rehearsal) -> None:
     context = context_of(tree)
     up(context)
     place = context.site.input
@@ -121,11 +127,11 @@ def test_photos_are_counted_as_the_job_lists_them(tree: Path, stage: Rehearsal) 
     ):
         s3.write(context.aws, place.bucket, f"{place.prefix}/{path}", b"" if path.endswith("/") else b"x")
     s3.write(context.aws, place.bucket, f"{place.prefix} of others/Apple/9.jpg", b"x")
-    listed = [photo.label for photo in BucketSource(str(place)).photos()]
+    listed = [photo.label for photo in BucketSource(str(place)).list().photos]
     assert sorted(s3.labels(context.aws, place)) == sorted(listed) == ["Apple", "Apple", "Apple", "photos"]
     everywhere = replace(place, prefix="")
     assert sorted(s3.labels(context.aws, everywhere)) == sorted(
-        photo.label for photo in BucketSource(f"s3://{place.bucket}").photos()
+        photo.label for photo in BucketSource(f"s3://{place.bucket}").list().photos
     )
 
 
@@ -142,7 +148,7 @@ boto3.client("s3", region_name="us-east-1").put_object(
 def test_a_bill_is_divided_by_what_the_run_says_it_did(
     theatre: Theatre, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = theatre.open(JOB.format(facts=json.dumps(report())))
+    stage = theatre.wire(JOB.format(facts=json.dumps(report())))
     context = context_of(tree)
     up(context)
     up(context)
@@ -170,7 +176,7 @@ def test_a_bill_is_divided_by_what_the_run_says_it_did(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"created": "yesterday"}', b'{"schema_version": 0}'])
-def test_a_report_that_cannot_be_read_is_as_good_as_none(tree: Path, stage: Rehearsal, content: bytes) -> None:
+def test_a_report_that_cannot_be_read_is_as_good_as_none(tree: Path, stage: MemoryStage, content: bytes) -> None:
     context = context_of(tree)
     up(context)
     up(context)

@@ -76,8 +76,7 @@ def test_a_raised_quota_is_believed(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "heap_gb", "memory"),
-    [(4, 14, 16), (4, 27, 30), (8, 60, None), (8, 54, 60), (1, 1, 2), (3, 8, None)],
+    ("cpu", "heap_gb", "memory"), [(4, 14, 16), (4, 27, 30), (8, 60, None), (8, 54, 60), (1, 1, 2), (3, 8, None)]
 )
 def test_a_heap_with_sparks_own_overhead_fits_the_worker_that_aws_gives(
     cpu: int, heap_gb: int, memory: int | None

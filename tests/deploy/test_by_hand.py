@@ -1,4 +1,7 @@
-"""The lines that `run-local --dry-run` prints, run by a real shell; a `docker` that notes its words stands in for Docker's."""
+"""The lines that `run-local --dry-run` prints, run by a real shell.
+
+A `docker` that notes its words stands in for Docker's.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ DOCKER = """#!/bin/bash
 printf '%s\\0' "$@" >words
 for word; do
     case $word in
-        *target=/output) out=${word#*source=}; out=${out%,target=*}; stat -c '%u:%g' "$out" >lent; touch "$out/report.json" ;;
+        *target=/output) out=${word#*source=}; out=${out%,target=*}; \\
+            stat -c '%u:%g' "$out" >lent; touch "$out/report.json" ;;
         *target=/etc/passwd,*) passwd=${word#*source=}; cat "${passwd%%,*}" >passwd ;;
         *target=/aws/*) copy=${word#*source=}; copy=${copy%%,*}; cat "$copy" >copy; stat -c '%u:%g %a' "$copy" >>copy ;;
     esac

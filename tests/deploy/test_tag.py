@@ -53,7 +53,14 @@ def test_another_folder_other_times_modes_and_order_give_the_same_tag(tree: Path
 
 
 @pytest.mark.parametrize(
-    "name", [*FILES, "app/pixels.py", "app/log4j2.properties", "image/requirements.txt", "image/bake.py"]
+    "name",
+    [
+        *FILES,
+        "app/orchard/options.py",
+        "app/orchard/spark/log4j2.properties",
+        "image/requirements.txt",
+        "image/main.py",
+    ],
 )
 def test_touching_anything_baked_changes_the_tag(tree: Path, spec: Spec, name: str) -> None:
     before = tag(tree, spec)
@@ -69,7 +76,7 @@ def test_a_new_a_renamed_and_a_removed_file_change_the_tag(tree: Path, spec: Spe
     (tree / "app" / "new.py").rename(tree / "app" / "newer.py")
     seen.add(tag(tree, spec))
     (tree / "app" / "newer.py").unlink()
-    (tree / "app" / "stopwatch.py").unlink()
+    (tree / "app" / "orchard" / "errors.py").unlink()
     seen.add(tag(tree, spec))
     assert len(seen) == 4
 
