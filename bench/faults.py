@@ -1,8 +1,10 @@
-"""A whole run on a bucket where a share of all GETs fails in mixed ways; prints one JSON line, exit code 1 where a photo is amiss.
+"""A whole run on a bucket where a share of all GETs fails in mixed ways; prints one JSON line.
 
     python -m bench.faults [PHOTOS [SHARE]]        10000 and 0.05
 
-The run is `orchard run` in a process of its own; its output is judged with pyarrow. In the tests the same is done with fewer photos.
+Ten photos have a fault that lasts. The run is `orchard run` in a process of its own; its tables
+are judged with pyarrow.: exit code 1
+where a photo is missing, there twice, or rejected for another reason than what happened to it.
 """
 
 from __future__ import annotations
@@ -15,87 +17,64 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from orchard.photos.sample import draw_samples
+from orchard.sample import draw_samples
 
-from bench.cases import MASTER
-from bench.endpoint import ENVIRONMENT
-from bench.inputs import ROOT
+from bench.inputs import ROOT, S3_ENVIRON, orchard_run
 from tests.s3.server import Blob, Faults, serving
 
 PASSING = (*("503", "500", "reset", "cut") * 5, "stall")
 LASTING = {"403": "forbidden", "404": "gone", "changed": "changed", "503": "unavailable"}
-EVERY = 1000  # of so many photos one has a fault that lasts
+PREFIX = "in/"
 
 
 def make_photos(folder: Path, count: int) -> dict[str, Blob]:
-    """So many different photos: a few drawn ones, each with other bytes after its end, which no decoder looks at."""
+    """So many different photos by key: a few drawn ones, each with other bytes after its end."""
     draw_samples(folder, varieties=5, per_variety=10, seed=0)
     contents = itertools.cycle(sorted(path.read_bytes() for path in folder.rglob("*.jpg")))
-    return {
-        f"in/variety {number % 100}/{number}.jpg": Blob(next(contents) + str(number).encode())
-        for number in range(count)
-    }
+    keys = (f"{PREFIX}variety {number % 100}/{number}.jpg" for number in range(count))
+    return {key: Blob(next(contents) + key.encode()) for key in keys}
 
 
 def run(uri: str, output: Path) -> dict[str, Any]:
-    """The report of a run, with what its tables say added."""
-    command = [
-        sys.executable,
-        "-m",
-        "orchard",
-        "run",
-        "--input",
-        uri,
-        "--output",
-        str(output),
-        "--master",
-        MASTER,
-        "--json",
-    ]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    """The report of a run."""
+    done = subprocess.run(orchard_run(uri, output), cwd=ROOT, stdout=subprocess.PIPE, check=True)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
-def amiss(output: Path, blobs: dict[str, Blob], lasting: dict[str, str]) -> list[str]:
+def find_amiss(output: Path, keys: Collection[str], lasting: Mapping[str, str]) -> list[str]:
     """The photos that are missing, there twice, or rejected for another reason than what happened to them."""
-    features = [f"in/{path}" for path in pq.read_table(output / "features", columns=["path"])["path"].to_pylist()]
-    rejected = {f"in/{row['path']}": row["reason"] for row in pq.read_table(output / "rejected").to_pylist()}
-    times = Counter([*features, *rejected])
-    wrong = {key for key in rejected.keys() | lasting.keys() if rejected.get(key) != LASTING.get(lasting.get(key, ""))}
-    return sorted(wrong | {key for key in blobs.keys() | times.keys() if times[key] != (key in blobs)})
+    features = [PREFIX + path for path in pq.read_table(output / "features", columns=["path"])["path"].to_pylist()]
+    rejected = [(PREFIX + row["path"], row["reason"]) for row in pq.read_table(output / "rejected").to_pylist()]
+    expected = {key: LASTING[lasting[key]] if key in lasting else "" for key in keys}
+    found = Counter([*((key, "") for key in features), *rejected])
+    return sorted(
+        {key for key, _ in found - Counter(expected.items())} | {key for key, _ in Counter(expected.items()) - found}
+    )
 
 
 def main(count: str = "10000", share: str = "0.05") -> int:
-    """Run once, judge, and print the numbers."""
+    """Run once, judge, and print the numbers; returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="orchard-faults-") as work:
         blobs, output = make_photos(Path(work) / "drawn", int(count)), Path(work) / "out"
-        lasting = dict(zip(sorted(blobs)[7::EVERY], itertools.cycle(LASTING), strict=False))
+        lasting = dict(zip(sorted(blobs)[7 :: int(count) // 10], itertools.cycle(LASTING), strict=False))
         with serving(blobs, Faults(share=float(share), kinds=PASSING, keys=lasting)) as endpoint:
-            os.environ.update(ENVIRONMENT, AWS_ENDPOINT_URL=endpoint.address)
+            os.environ.update(S3_ENVIRON, AWS_ENDPOINT_URL=endpoint.address)
             started = time.perf_counter()
-            report = run("s3://photos/in", output)
+            report = run(f"s3://photos/{PREFIX}", output)
             seconds = time.perf_counter() - started
-        bad = amiss(output, blobs, lasting)
-    numbers = {
-        name: report[name] for name in ("counts", "rejected_by_reason", "read_retries", "seconds", "task_seconds")
-    }
-    print(
-        json.dumps(
-            {
-                "amiss": bad[:10],
-                "whole": round(seconds, 1),
-                "gets": endpoint.gets.total(),
-                "faults": endpoint.faulty,
-                **numbers,
-            }
-        )
-    )
-    return int(bool(bad))
+        amiss = find_amiss(output, blobs, lasting)
+    counts = {"photos": report["counts"]["listed"], "rejected": report["counts"]["rejected"], "amiss": len(amiss)}
+    requests = {"gets": endpoint.gets.total(), "faults": endpoint.faulty.total(), "retries": report["read_retries"]}
+    print(json.dumps({**counts, **requests, "seconds": seconds, "rate": len(blobs) / seconds}))
+    if amiss:
+        print(f"{len(amiss)} photos are missing, there twice, or rejected wrongly, such as {amiss[0]}", file=sys.stderr)
+    return int(bool(amiss))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Memory of a process tree while it runs, by role.
+"""Memory of a process tree while it runs, by role, in MB (10^6 bytes).
 
-PSS (proportional set size) shares each page among the processes that map it. Workers are forked from a parent that has
-imported everything, so their RSS counts the same pages again in each: PSS is what they take together, RSS an upper bound for
-one alone. Both are kept. PSS is as of the looks; RSS is the highest that the system itself saw (VmHWM), so that no peak between two
-looks is missed. Where the system gives neither (anything but Linux), RSS as of the looks stands for them. A look at PSS stops a JVM for
-milliseconds; where time is measured as well, only RSS is looked at.
+PSS counts a page that n processes map as 1/n in each, RSS counts it whole in each. Workers are forked from a parent
+that has imported everything: PSS is what they take together, RSS an upper bound for one alone. RSS is the highest that
+Linux itself saw (VmHWM), so no peak between two looks is missed. A look at PSS stops a JVM for milliseconds; where time
+is measured as well, only RSS is looked at.
 """
 
 from __future__ import annotations
@@ -18,31 +17,28 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-# Seconds between looks.
-INTERVAL = 0.1
-_MEGABYTE = 1e6
+INTERVAL = 0.1  # seconds between looks
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process at one moment; sizes in bytes, `rss` the highest until then, `pss` None where it was not asked for."""
+    """One process at one moment; `sizes` in bytes by kind, `pss` and `rss`."""
 
     pid: int
     parent: int
     name: str
-    pss: int | None
-    rss: int
+    sizes: Mapping[str, int]
 
 
 def watch(root: subprocess.Popen[bytes], *, pss: bool) -> dict[str, float]:
-    """Look at the tree under `root` again and again until it ends; its peaks, see `sizes`."""
+    """Look at the tree under `root` again and again until it ends; its peaks, see `sum_up`."""
     peaks: dict[str, float] = {}
-    while True:
-        for name, size in sizes(root.pid, _look(root.pid, pss)).items():
+    while root.poll() is None:
+        for name, size in sum_up(root.pid, _look(root.pid, pss)).items():
             peaks[name] = max(size, peaks.get(name, 0.0))
         with contextlib.suppress(subprocess.TimeoutExpired):
             root.wait(INTERVAL)
-            return peaks
+    return peaks
 
 
 def _look(root: int, pss: bool) -> list[Process]:
@@ -51,50 +47,48 @@ def _look(root: int, pss: bool) -> list[Process]:
         parent = psutil.Process(root)
         for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.Error):  # it ended meanwhile
-                memory = process.memory_full_info() if pss else process.memory_info()
-                share = getattr(memory, "pss", memory.rss) if pss else None
-                found.append(
-                    Process(process.pid, process.ppid(), process.name(), share, _highest(process.pid) or memory.rss)
-                )
+                sizes = {"rss": _highest_rss(process)}
+                if pss:
+                    sizes["pss"] = process.memory_full_info().pss
+                found.append(Process(process.pid, process.ppid(), process.name(), sizes))
     return found
 
 
-def _highest(pid: int) -> int | None:
+def _highest_rss(process: psutil.Process) -> int:
     with contextlib.suppress(OSError):
-        if line := re.search(
-            r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE
-        ):
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        if line := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
             return int(line[1]) * 1024
-    return None
+    return int(process.memory_info().rss)
 
 
-def roles(root: int, processes: Sequence[Process]) -> dict[int, str]:
-    """`driver` (the driver's Python, the JVM and what starts it), `daemon` (forks the workers), `worker`, by process id."""
-    known = {root: "driver"}
-    for process in processes:  # parents come before their children
-        is_python = process.pid != root and process.name.startswith("python")
-        known[process.pid] = (
-            "driver" if not is_python else "daemon" if known.get(process.parent, "driver") == "driver" else "worker"
-        )
-    return known
+def sum_up(root: int, processes: Sequence[Process]) -> dict[str, float]:
+    """MB of the driver (Python and JVM), of the daemon that forks the workers, of the largest worker, and of all.
 
+    Args:
+        root: process id of the driver.
+        processes: parents before their children.
 
-def sizes(root: int, processes: Sequence[Process]) -> Mapping[str, float]:
-    """Megabytes (10^6 bytes) at one moment: the driver whole, the daemon, the largest worker, all; `workers` is how many there are.
-
-    Of PSS and of RSS, as far as they were looked at.
+    Returns:
+        `driver_rss`, `daemon_rss`, `worker_rss` and `all_rss`; the same with `pss`, where it was looked at.
     """
-    by_role = roles(root, processes)
-    result: dict[str, float] = {"workers": sum(role == "worker" for role in by_role.values())}
-    for kind in ("pss", "rss"):
-        if any(getattr(process, kind) is None for process in processes):
-            continue
+    roles, sizes = _roles(root, processes), dict[str, float]()
+    for kind in processes[0].sizes if processes else ():
         of = {
-            role: [getattr(process, kind) for process in processes if by_role[process.pid] == role]
-            for role in set(by_role.values())
+            role: [process.sizes[kind] / 1e6 for process in processes if roles[process.pid] == role] for role in ROLES
         }
-        result[f"driver_{kind}"] = sum(of.get("driver", [])) / _MEGABYTE
-        result[f"daemon_{kind}"] = sum(of.get("daemon", [])) / _MEGABYTE
-        result[f"worker_{kind}"] = max(of.get("worker", []), default=0) / _MEGABYTE
-        result[f"all_{kind}"] = sum(map(sum, of.values())) / _MEGABYTE
-    return result
+        sizes |= {f"driver_{kind}": sum(of["driver"]), f"daemon_{kind}": sum(of["daemon"])}
+        sizes |= {f"worker_{kind}": max(of["worker"], default=0.0), f"all_{kind}": sum(map(sum, of.values()))}
+    return sizes
+
+
+ROLES = ("driver", "daemon", "worker")
+
+
+def _roles(root: int, processes: Sequence[Process]) -> dict[int, str]:
+    roles = {root: "driver"}
+    for process in processes:
+        is_python = process.pid != root and process.name.startswith("python")
+        parent = roles.get(process.parent, "driver")
+        roles[process.pid] = "driver" if not is_python else "daemon" if parent == "driver" else "worker"
+    return roles

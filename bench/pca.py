@@ -1,14 +1,15 @@
-"""The PCA fit alone, in a JVM of its own: `python -m bench.pca VARIANT FOLDER K` prints one JSON line.
+"""The PCA fit alone, in a JVM of its own; prints one JSON line.
 
-VARIANT is `orchard`, `stock` (pyspark.ml, its JVM kept from native libraries) or `stock-native` (with what it finds). FOLDER
-holds parquet files with a column `features`, K is the number of components. Seconds, each for StandardScaler and PCA: `first`
-is the session's first fit, from the files, classes still to be loaded; `files` a second one; `fit` the best case, which for
-pyspark.ml starts from vectors cached in memory before, and for Orchard is `files`.
+    python -m bench.pca VARIANT FOLDER K
+
+VARIANT is `orchard`, `stock` (pyspark.ml, its JVM kept from native libraries) or `stock-native` (with what it finds).
+FOLDER holds parquet files with a column `features`, K is the number of components. Seconds, each for StandardScaler and
+PCA: `first` is the session's first fit, from the files, classes still to be loaded; `files` a second one; `memory` the
+best case, which for pyspark.ml starts from vectors cached in memory before, and for Orchard is `files`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -16,71 +17,67 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench.inputs import MASTER
+
 if TYPE_CHECKING:
     from pyspark.ml.feature import PCAModel
     from pyspark.sql import DataFrame, SparkSession
 
-MASTER = "local[2]"
-# netlib opens the library of this name; there is none, so it falls back on Java, as on a machine without native libraries.
+VARIANTS = ("orchard", "stock", "stock-native")
+# netlib opens the library of this name; there is none, so it falls back on Java, as on a machine without native ones.
 NO_NATIVE = " ".join(f"-Ddev.ludovic.netlib.{library}.nativeLib=none" for library in ("blas", "lapack", "arpack"))
 Fitted = TypeVar("Fitted")
 
 
-def main() -> None:
+def main(variant: str, folder: str, k: str) -> None:
     """Run one variant and print what it took."""
-    parser = argparse.ArgumentParser(prog="bench.pca")
-    parser.add_argument("variant", choices=("orchard", "stock", "stock-native"))
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("k", type=int)
-    arguments = parser.parse_args()
-    if arguments.variant == "orchard":
-        result = orchard(arguments.folder, arguments.k)
+    if variant == "orchard":
+        result = orchard(Path(folder), int(k))
     else:
-        result = stock(arguments.folder, arguments.k, NO_NATIVE if arguments.variant == "stock" else "")
-    print(json.dumps(result))
+        result = stock(Path(folder), int(k), native=variant == "stock-native")
+    print(json.dumps({**result, "k": int(k)}))
 
 
 def orchard(folder: Path, k: int) -> dict[str, Any]:
-    """Orchard's fit, in the session that a run opens."""
-    from orchard.pca import job as reduction
-    from orchard.spark.session import open_session
+    """Orchard's fit, in the Spark context that a run opens."""
+    import pyarrow.parquet as pq
+    from orchard.pca import job
+    from orchard.spark.session import open_context
     from orchard.storage.stores import open_store
-    from orchard.tables import parquet
+    from orchard.tables.parquet import DataFile
 
-    store = open_store(str(folder))
+    paths = sorted(folder.glob("*.parquet"))
+    files = [DataFile(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in paths]
+    with open_context(MASTER, log=lambda line: print(line, file=sys.stderr)) as context:
 
-    def fit() -> Any:
-        return reduction.fit(spark, store, parquet.files(store, ""), feature_size=1280, components=k)
+        def fit() -> Any:
+            return job.fit(context, open_store(str(folder)), files, feature_size=1280, components=k)
 
-    with open_session(MASTER, say=lambda line: print(line, file=sys.stderr)) as spark:
         first, _ = timed(fit)
-        files, fitted = timed(fit)
+        again, fitted = timed(fit)
     kept = float(fitted.explained_variance_ratio[:k].sum())
-    return {"first": first, "files": files, "fit": files, "k": k, "kept": kept, "lapack": "NumPy's", "blas": "NumPy's"}
+    return {"first": first, "files": again, "memory": again, "kept": kept, "lapack": "NumPy's"}
 
 
-def stock(folder: Path, k: int, java_options: str) -> dict[str, Any]:
+def stock(folder: Path, k: int, *, native: bool) -> dict[str, Any]:
     """pyspark.ml as a notebook uses it, in a session of stock settings."""
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import column
 
-    builder = (
-        SparkSession.builder.master(MASTER)
-        .config("spark.driver.memory", "6g")
-        .config("spark.ui.showConsoleProgress", "false")
-    )
-    spark = builder.config("spark.driver.extraJavaOptions", java_options).getOrCreate()
+    builder = SparkSession.builder.master(MASTER).config("spark.driver.memory", "6g")
+    builder = builder.config("spark.ui.showConsoleProgress", "false")
+    spark = builder.config("spark.driver.extraJavaOptions", "" if native else NO_NATIVE).getOrCreate()
+    lapack = check_lapack(spark, native=native)
     vectors = spark.read.parquet(str(folder)).select(array_to_vector(column("features")).alias("vector"))
     first, _ = timed(lambda: stock_fit(vectors, k))
     files, _ = timed(lambda: stock_fit(vectors, k))
     cached = vectors.cache()
     cached.count()
-    fit, fitted = timed(lambda: stock_fit(cached, k))
+    memory, fitted = timed(lambda: stock_fit(cached, k))
     kept = float(fitted.explainedVariance.toArray().sum())
-    result = {"first": first, "files": files, "fit": fit, "k": k, "kept": kept, **implementations(spark)}
     spark.stop()
-    return result
+    return {"first": first, "files": files, "memory": memory, "kept": kept, "lapack": lapack}
 
 
 def stock_fit(vectors: DataFrame, k: int) -> PCAModel:
@@ -91,11 +88,13 @@ def stock_fit(vectors: DataFrame, k: int) -> PCAModel:
     return PCA(k=k, inputCol="scaled", outputCol="components").fit(scaler.transform(vectors))
 
 
-def implementations(spark: SparkSession) -> dict[str, str]:
-    """The classes that this JVM really uses: `JNILAPACK` and `JNIBLAS` are native, all others Java."""
+def check_lapack(spark: SparkSession, *, native: bool) -> str:
+    """The class that this JVM really uses, `JNILAPACK` if it is native; ends the process where it is not as asked."""
     netlib: Any = spark.sparkContext._jvm.dev.ludovic.netlib  # type: ignore[union-attr]
-    instances = {"lapack": netlib.lapack.LAPACK.getInstance(), "blas": netlib.blas.BLAS.getInstance()}
-    return {name: str(instance.getClass().getSimpleName()) for name, instance in instances.items()}
+    found = str(netlib.lapack.LAPACK.getInstance().getClass().getSimpleName())
+    if native != (found == "JNILAPACK"):
+        sys.exit(f"the JVM uses {found}: no native LAPACK on this machine (Debian: libopenblas0-pthread)")
+    return found
 
 
 def timed(call: Callable[[], Fitted]) -> tuple[float, Fitted]:
@@ -106,4 +105,4 @@ def timed(call: Callable[[], Fitted]) -> tuple[float, Fitted]:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

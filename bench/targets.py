@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from bench.cases import Sizes
 from bench.measure import Result
 
+Median = Callable[[str, str], float]
+# Peaks before the tables were Delta tables, MB: of 50 and 2,940 photos as PSS, of 50,000 as RSS.
+BEFORE = {50: {"worker": 91, "driver": 571}, 2940: {"worker": 154, "driver": 677}}
+BEFORE_SCALE = {"worker": 254, "driver": 791, "all": 1390}
 ROLES = {"worker": "largest Python worker", "driver": "driver: JVM + Python", "all": "all processes"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A number of a case, or its ratio to a number of another case.
+    """Something worked out from numbers of cases.
 
     Attributes:
         what: in words.
-        size: photos or rows.
-        over, under: case and number; without `under` the number itself counts.
+        size: photos, rows or keys.
+        compute: makes the value of the median of a case's number, by their names.
         wanted: such as `>= 4`; empty where the value is for information.
     """
 
     what: str
     size: int
-    over: tuple[str, str]
-    under: tuple[str, str] | None = None
+    compute: Callable[[Median], float]
     wanted: str = ""
 
     def value(self, results: Mapping[str, Result]) -> float | None:
         """The value, None where a case was not measured."""
-        medians = [_median(results, *place) for place in (self.over, self.under) if place]
-        if any(median is None for median in medians):
+        try:
+            return self.compute(lambda case, number: results[case].numbers[number].median)
+        except KeyError:
             return None
-        top, *bottom = [median for median in medians if median is not None]
-        return top / bottom[0] if bottom else top
 
     def met(self, value: float) -> bool | None:
         """Whether a value is as wanted, None where nothing was asked for."""
@@ -45,74 +49,77 @@ class Target:
         return {">=": value >= bound, "<=": value <= bound, "<": value < bound}[match[1]]
 
 
-def _median(results: Mapping[str, Result], case: str, number: str) -> float | None:
-    summary = results[case].numbers.get(number) if case in results else None
-    return summary.median if summary else None
+def ratio(over: str, under: str, number: str, below: str | None = None) -> Callable[[Median], float]:
+    """Number of one case by the number of another, or by another number of it."""
+    return lambda median: median(over, number) / median(under, below or number)
 
 
-def targets(photos: tuple[int, ...], rows: tuple[int, ...], reads: int, scale: tuple[int, ...]) -> Iterator[Target]:
-    """All of them, for photo sets, tables of features, reads from afar and runs of many sizes."""
-    for count in photos:
+def targets(sizes: Sizes) -> Iterator[Target]:
+    """All of them."""
+    for count in sizes.photos:
         yield from _photo_targets(count)
-    for number in rows:
-        yield from _pca_targets(number)
-    for count in photos:
-        worker, driver = "largest Python worker, MB (PSS)", "driver: JVM + Python, MB (PSS)"
-        yield Target(worker, count, (f"memory {count}", "worker_pss"), wanted="< 400")
-        yield Target(driver, count, (f"memory {count}", "driver_pss"), wanted="< 1500")
-    yield from _scale_targets(scale[-2], scale[-1])
-    yield from _read_targets(reads, photos[-1])
-
-
-def _scale_targets(few: int, many: int) -> Iterator[Target]:
-    def ratio(number: str, size: int, other: int) -> tuple[tuple[str, str], tuple[str, str]]:
-        return (f"scale orchard {size}", number), (f"scale orchard {other}", number)
-
-    whole, limit = (f"scale orchard {many}", "wall_rate"), (f"scale limit {many}", "rate")
-    yield Target("Orchard's whole process, photos/s / the limit's own", many, whole, limit, ">= 0.92")
-    yield Target(f"photos/s once warm / those of {few:,} photos", many, *ratio("warm_rate", many, few), ">= 0.95")
-    yield Target(f"featurizing, photos/s / those of {few:,} photos", many, *ratio("stage_rate", many, few), ">= 0.95")
-    for role, words in ROLES.items():
-        yield Target(
-            f"{words}, peak memory (RSS) / that of {few:,} photos", many, *ratio(f"{role}_rss", many, few), "<= 1.1"
-        )
-
-
-def _read_targets(count: int, gets: int) -> Iterator[Target]:
-    def ratio(what: str, number: str) -> tuple[tuple[str, str], tuple[str, str]]:
-        return (f"reads {what} {count}", number), (f"reads from a folder {count}", number)
-
-    for latency in ("30", "100"):
-        what = f"photos/s of a task {latency} ms away / from a folder"
-        yield Target(f"{what}, were it alone", count, *ratio(f"{latency} ms away", "alone"))
-        yield Target(f"{what}, by the clock", count, *ratio(f"{latency} ms away", "rate"), ">= 0.9")
-    yield Target(
-        "photos/s of a task 30 ms away that reads one by one / from a folder, were it alone",
-        count,
-        *ratio("30 ms away one by one", "alone"),
-    )
-    for library in ("pyarrow.fs", "boto3"):
-        over, under = ((f"gets {name} {gets}", "cpu") for name in (library, "obstore"))
-        yield Target(f"processor time of a GET, {library} / obstore", gets, over, under)
+    yield from _update_targets(sizes.output)
+    yield from _scale_targets(*sizes.scale[-2:])
+    for rows in sizes.rows:
+        yield from _pca_targets(rows)
+    yield from _read_targets(sizes.reads)
 
 
 def _photo_targets(count: int) -> Iterator[Target]:
     orchard, notebook, limit, daft = (f"{name} {count}" for name in ("orchard", "notebook", "limit", "daft"))
-    near = "<= 1.35" if count > 1000 else ""
-    yield Target("notebook's whole process / Orchard's", count, (notebook, "wall"), (orchard, "wall"), ">= 4")
+    few = count < 1000
+    beyond = "Orchard's whole process minus the limit's, s"
     yield Target(
-        "Orchard's whole process / the limit's own seconds", count, (orchard, "wall"), (limit, "seconds"), near
+        "notebook's whole process / Orchard's", count, ratio(notebook, orchard, "wall"), ">= 10" if few else ""
     )
-    yield Target("Orchard's whole process / the limit's whole process", count, (orchard, "wall"), (limit, "wall"))
-    yield Target("Orchard's featurizing stage, photos/s / the limit's", count, (orchard, "stage_rate"), (limit, "rate"))
-    yield Target("the same once warm / the limit's", count, (orchard, "warm_rate"), (limit, "rate"))
-    yield Target("Daft's own seconds / Orchard's featurizing stage", count, (daft, "seconds"), (orchard, "featurize"))
+    yield Target(beyond, count, lambda median: median(orchard, "wall") - median(limit, "wall"), "" if few else "<= 4")
+    yield Target("Orchard's whole process / the limit's", count, ratio(orchard, limit, "wall"))
+    yield Target("Daft's whole process, features only / Orchard's", count, ratio(daft, orchard, "wall"))
+    yield Target("photos/s once warm / the limit's", count, ratio(orchard, limit, "warm_rate", "rate"))
+    for role, bound in BEFORE.get(count, {}).items():
+        yield _memory_target("PSS", role, f"memory {count}", count, bound)
+
+
+def _memory_target(kind: str, role: str, case: str, count: int, bound: float) -> Target:
+    number = f"{role}_{kind.lower()}"
+    return Target(f"{ROLES[role]}, MB ({kind})", count, lambda median: median(case, number), f"<= {bound}")
+
+
+def _update_targets(count: int) -> Iterator[Target]:
+    def reducing(case: str, median: Median) -> float:
+        return median(case, "fit") + median(case, "transform")
+
+    def share(case: str, median: Median) -> float:
+        alone = f"update none, new alone {count}"
+        return median(case, "wall") / (median(alone, "wall") - reducing(alone, median) + reducing(case, median))
+
+    for what, model in ((f"update by new {count}", ""), (f"update by new --keep-model {count}", ", model kept")):
+        label = f"new photos into an output{model} / new photos alone, with the former's fit and transform"
+        yield Target(label, count, partial(share, what), "<= 1.1")
+    nothing = f"update by nothing {count}"
+    yield Target("a run with nothing to do, s", count, lambda median: median(nothing, "wall"), "< 2")
+
+
+def _scale_targets(few: int, many: int) -> Iterator[Target]:
+    orchard, smaller, limit = f"scale orchard {many}", f"scale orchard {few}", f"scale limit {many}"
+    share = ratio(orchard, limit, "wall_rate", "rate")
+    yield Target("Orchard's whole process, photos/s / the limit's own", many, share, ">= 0.95")
+    yield Target(f"photos/s once warm / those of {few:,}", many, ratio(orchard, smaller, "warm_rate"), ">= 0.95")
+    for role, bound in BEFORE_SCALE.items():
+        yield _memory_target("RSS", role, orchard, many, bound)
 
 
 def _pca_targets(rows: int) -> Iterator[Target]:
-    orchard = f"pca orchard {rows}"
     for variant, words, wanted in (("stock", "without", ">= 5"), ("stock-native", "with", ">= 3")):
-        stock, label = f"pca {variant} {rows}", f"pyspark.ml fit {words} native LAPACK / Orchard's"
-        yield Target(f"{label}: first fit of a session", rows, (stock, "first"), (orchard, "first"), wanted)
-        yield Target(f"{label}: later fit, from files", rows, (stock, "files"), (orchard, "files"), wanted)
-        yield Target(f"{label}: later fit, pyspark.ml's from memory", rows, (stock, "fit"), (orchard, "fit"), wanted)
+        label = f"pyspark.ml fit {words} native LAPACK / Orchard's"
+        for number, which in (("first", "first of a session"), ("files", "later"), ("memory", "later, from memory")):
+            value = ratio(f"pca {variant} {rows}", f"pca orchard {rows}", number)
+            yield Target(f"{label}: {which}", rows, value, wanted)
+
+
+def _read_targets(count: int) -> Iterator[Target]:
+    near = f"reads from a folder {count}"
+    for what, wanted in (("30 ms away", ">= 0.9"), ("100 ms away", ">= 0.9"), ("30 ms away one by one", "")):
+        far = f"reads {what} {count}"
+        yield Target(f"photos/s of a task {what} / from a folder", count, ratio(far, near, "rate"), wanted)
+        yield Target(f"photos/s of a task {what} / from a folder, were it alone", count, ratio(far, near, "alone"))
