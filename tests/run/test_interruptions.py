@@ -97,8 +97,10 @@ def test_run_on_a_full_disk(many: Path, small_disk: Path) -> None:
 
 
 def test_two_runs_into_one_output(many: Path, tmp_path: Path) -> None:
-    with writing(many, tmp_path / "out", *CUT) as first, start(many, tmp_path / "out", *CUT) as second:
-        logged = [end(first), end(second)]
+    with start(many, tmp_path / "out", *CUT) as first:
+        assert wait_for(lambda: committed(tmp_path / "out") >= 0, first)  # it has just claimed the output
+        with start(many, tmp_path / "out", *CUT) as second:
+            logged = [end(first), end(second)]
     codes = [first.returncode, second.returncode]
     assert sorted(codes) == [0, 1], logged
     loser = logged[codes.index(1)].splitlines()
