@@ -10,7 +10,7 @@ from orchard.errors import InputError, OutputError
 from orchard.network.backbones import Backbone, get_backbone
 from orchard.network.weights import BakedWeights, find_weights
 from orchard.options import JobOptions
-from orchard.pca.model import read_model
+from orchard.pca.model import model_number, read_model
 from orchard.pca.projection import Projection, check_enough
 from orchard.photos.decoding import DECODING_VERSION
 from orchard.photos.photo import PHOTO_SUFFIXES, arrange, partition_bounds
@@ -139,8 +139,11 @@ def up_to_date(plan: Plan, found: Survey) -> dict[str, Any] | None:
     facts = None if plan.anew or not found.changes.nothing else plan.output.report()
     if facts is None or facts.get("tables") != plan.output.versions():
         return None
-    options, pca = plan.options, facts.get("pca", {})
-    wanted = (None, options.components) if options.components else (options.variance, pca.get("k"))
-    if not options.keep_model and wanted != (pca.get("variance_target"), pca.get("k")):
+    options, pca = plan.options, facts["pca"]
+    wanted = (None, options.components) if options.components else (options.variance, pca["k"])
+    same = "fit" in facts["seconds"] and wanted == (pca["variance_target"], pca["k"])  # a kept model is of fewer photos
+    if plan.kept is not None:
+        same = plan.output.components.model == model_number(plan.kept)
+    if not same or MODEL not in plan.output.store.names():
         return None
     return {**facts, "update": found.changes.counts()}

@@ -122,6 +122,45 @@ def test_update_keep_model_takes_a_model_from_elsewhere(
         np.testing.assert_array_equal(output.components()[path], components)
 
 
+def test_update_after_keep_model_fits_again(context: SparkContext, photos: Path, tmp_path: Path) -> None:
+    run_in(context, input=photos, output=tmp_path / "out")
+    change(photos)
+    run_in(context, input=photos, output=tmp_path / "out", keep_model=True)
+    output = run_in(context, input=photos, output=tmp_path / "out")  # no photo changed, but the fit is of others
+    assert "fit" in output.report["seconds"]
+    assert_like_new(output, context, photos, tmp_path / "fresh")
+
+
+def test_update_replaces_a_model_that_is_gone_or_another(
+    context: SparkContext, photos: Path, drawn: Path, tmp_path: Path
+) -> None:
+    output = run_in(context, input=photos, output=tmp_path / "out")
+    shutil.rmtree(output.folder / "model")
+    run_in(context, input=photos, output=tmp_path / "out")
+    assert (output.folder / "model" / "metadata").is_dir()
+    other = run_in(context, input=drawn, output=tmp_path / "other", components=4)
+    shutil.rmtree(output.folder / "model")
+    shutil.copytree(other.folder / "model", output.folder / "model")
+    run_in(context, input=photos, output=tmp_path / "out", keep_model=True)
+    assert output.matrix("components", "components").shape == (24, 4)
+
+
+@pytest.mark.parametrize("damage", ["log", "missing file", "damaged file"])
+def test_overwrite_replaces_a_damaged_output(damage: str, context: SparkContext, photos: Path, tmp_path: Path) -> None:
+    output = run_in(context, input=photos, output=tmp_path / "out")
+    file = next((output.folder / "features").glob("*.parquet"))
+    if damage == "log":
+        (output.folder / "features" / "_delta_log" / f"{0:020}.json").write_text("{damaged")
+    elif damage == "missing file":
+        file.unlink()
+    else:
+        file.write_bytes(b"PAR1" + bytes(100))
+    with pytest.raises(OutputError, match="--overwrite"):
+        run_in(context, input=photos, output=tmp_path / "out")
+    run_in(context, input=photos, output=tmp_path / "out", overwrite=True)
+    assert_like_new(output, context, photos, tmp_path / "fresh")
+
+
 def test_update_keep_removed(context: SparkContext, photos: Path, tmp_path: Path) -> None:
     output = run_in(context, input=photos, output=tmp_path / "out")
     gone = next(photos.rglob("*.jpg"))

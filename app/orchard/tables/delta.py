@@ -31,11 +31,11 @@ class Table:
         OutputError: (every method, too) the storage fails, the table is damaged, or another run has claimed it.
     """
 
-    def __init__(self, store: Store, name: str, schema: pa.Schema) -> None:
+    def __init__(self, store: Store, name: str, schema: pa.Schema, *, overwrite: bool = False) -> None:
         self.store, self.name, self.schema = store, name, schema
-        self.uri = f"{store.uri}/{name}"
-        self._run = 0
-        self._table = self._load()
+        self.uri, self._run, self._table = f"{store.uri}/{name}", 0, None
+        with contextlib.suppress(OutputError) if overwrite else contextlib.nullcontext():  # a damaged one is replaced
+            self._table = self._load()
 
     @property
     def version(self) -> int:
@@ -75,7 +75,8 @@ class Table:
     def read(self, *names: str) -> pa.Table:
         """Some columns of all rows; others are not fetched."""
         schema = pa.schema([self.schema.field(name) for name in names])
-        tables = [parquet.read(self.store, file.key, names).cast(schema) for file in self.files]
+        with self._explained():
+            tables = [parquet.read(self.store, file.key, names).cast(schema) for file in self.files]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
     def paths(self) -> dict[DataFile, list[str]]:
@@ -186,7 +187,7 @@ class Table:
             yield
         except CommitFailedError as exc:
             raise self._claimed() from exc
-        except (DeltaError, OSError) as exc:
+        except (DeltaError, OSError, pa.ArrowException) as exc:
             reason = str(exc).split("\n", 1)[0]
             if "already exists" in reason:  # made by another run since it was looked for
                 raise self._claimed() from exc

@@ -127,9 +127,7 @@ def open_output(uri: str, *, overwrite: bool = False) -> Output:
         OutputError: other files are there, or an output of a former version, or a table that cannot be read.
     """
     if _ESCAPE.search(uri):  # delta-rs would decode it and write elsewhere
-        raise UsageError(
-            f"--output {uri}: a name with % and two hexadecimal digits cannot hold a table: rename the folder"
-        )
+        raise UsageError(f"--output {uri}: a name with % and two hexadecimal digits cannot hold a table: rename it")
     store = open_store(uri)
     names = {name for name in store.names() if not name.startswith(".") or name in _FORMER}
     logs = {name for name in names & _SCHEMAS.keys() if store.list(f"{name}/_delta_log/")}
@@ -138,16 +136,14 @@ def open_output(uri: str, *, overwrite: bool = False) -> Output:
     if (names & _FORMER or names & _SCHEMAS.keys() - logs) and not overwrite:
         advice = "choose another folder, or replace it with --overwrite"
         raise OutputError(f"--output {uri}: is an output of a former version of Orchard: {advice}")
-    return Output(store, *(Table(store, name, schema) for name, schema in _SCHEMAS.items()))
+    return Output(store, *(Table(store, *table, overwrite=overwrite) for table in _SCHEMAS.items()))
 
 
 def check_apart(output: str, photos: str) -> None:
     """Raise `UsageError` where the output's URI is the input's or inside it."""
     inner, outer = _parts(output), _parts(photos)
     if inner[: len(outer)] == outer:
-        raise UsageError(
-            f"--output {output}: is inside --input {photos}, which is never written to: choose another folder"
-        )
+        raise UsageError(f"--output {output}: is inside --input {photos}, which is never written to: choose another")
 
 
 def _parts(uri: str) -> tuple[str, ...]:
