@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,18 +23,18 @@ from orchard.options import JobOptions
 from orchard.run import run
 from pyspark import SparkContext
 
-TABLES = ("features", "rejected", "components")
-
 
 @dataclass(frozen=True)
 class Output:
     """An output, read back with plain pyarrow: no code of the job, and no Delta, is used to judge it."""
 
+    tables: ClassVar[tuple[str, ...]] = ("features", "rejected", "components")
+    report_name: ClassVar[str] = "report.json"
     folder: Path
 
     @property
     def report(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((self.folder / self.report_name).read_text(encoding="utf-8"))
         return content
 
     def table(self, name: str) -> pa.Table:
@@ -57,20 +57,22 @@ class Output:
         """The data files of all tables, relative to the output."""
         return {
             str(path.relative_to(self.folder))
-            for table in TABLES
+            for table in self.tables
             for path in (self.folder / table).rglob("*")
             if path.is_file() and "_delta_log" not in path.parts
         }
 
     def live_files(self) -> set[str]:
         """The data files that the tables' logs name."""
-        return {f"{table}/{Path(uri).name}" for table in TABLES for uri in DeltaTable(self.folder / table).file_uris()}
+        return {
+            f"{table}/{Path(uri).name}" for table in self.tables for uri in DeltaTable(self.folder / table).file_uris()
+        }
 
     def live_paths(self) -> list[str]:
-        """The paths in the table of features as its log has them, in order; none where there is no table yet."""
-        if not list(self.folder.glob("features/_delta_log/*.json")):
+        """The paths in the first table as its log has them, in order; none where there is no table yet."""
+        if not list(self.folder.glob(f"{self.tables[0]}/_delta_log/*.json")):
             return []
-        files = DeltaTable(self.folder / "features").file_uris()
+        files = DeltaTable(self.folder / self.tables[0]).file_uris()
         return sorted(path for file in files for path in pq.read_table(file, columns=["path"]).column(0).to_pylist())
 
     def rows(self, table: str) -> list[dict[str, Any]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from orchard.errors import InputError, OutputError, PhotoError
 from orchard.features import task as task_module
-from orchard.features.task import BLOCK, FeaturizeTask, Network, TaskReport, decode_block
+from orchard.features.rows import Kept, Rows
+from orchard.features.task import BLOCK, FeaturizeTask, Network, TaskReport, decode_block, task_facts
 from orchard.network.backbones import MOBILENET_V2
 from orchard.network.runtimes import make_predict
 from orchard.network.weights import BakedWeights
@@ -120,6 +122,27 @@ def test_task_of_many_photos_writes_several_files(
 def test_task_without_photos_writes_nothing(network: Network, drawn: Path, tmp_path: Path) -> None:
     report = FeaturizeTask(open_source(str(drawn)), network, open_store(str(tmp_path)))(2, [])
     assert report == TaskReport(2)
+
+
+def test_task_makes_rows_of_another_table(network: Network, drawn: Path, tmp_path: Path) -> None:
+    def lengths(kept: Sequence[Kept], features: np.ndarray) -> pa.Table:
+        return pa.table({"path": [photo.path for photo, _ in kept], "features": [len(row) for row in features]})
+
+    photos, store = photos_of(drawn), open_store(str(tmp_path))
+    report = FeaturizeTask(open_source(str(drawn)), network, store, Rows("lengths", lengths))(0, photos)
+    (file,) = report.files
+    assert file.key.startswith("lengths/")
+    assert parquet.read(store, file.key).to_pylist() == [{"path": photo.path, "features": 1280} for photo in photos]
+    assert (report.photos, report.featurized) == (24, 24)
+
+
+def test_task_facts_add_up_what_tasks_did() -> None:
+    tasks = [TaskReport(1, 3, waiting=0.25, retries=1, attempt=1), TaskReport(0, 4, predicting=3.0, retries=2)]
+    facts = task_facts(tasks, 2.0)
+    assert facts["partitions"] == [[0, 4], [1, 3]]
+    assert (facts["read_retries"], facts["task_retries"], facts["images_per_second"]) == (3, 1, 3.5)
+    assert facts["task_seconds"] == {"waiting": 0.25, "decoding": 0.0, "predicting": 3.0}
+    assert task_facts([], None)["images_per_second"] == 0
 
 
 def test_network_is_loaded_once_a_process(network: Network) -> None:

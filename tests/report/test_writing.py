@@ -11,7 +11,7 @@ from orchard.pca.projection import Projection
 from orchard.photos.copies import Copies, SharedFolders
 from orchard.plan import Plan, Survey
 from orchard.report.contents import Contents
-from orchard.report.writing import make_facts, versions
+from orchard.report.writing import make_facts
 from orchard.tables.changes import Changes
 
 from tests.report.example import CUMULATIVE, RATIO, REPORT
@@ -74,9 +74,3 @@ def test_make_facts_pca(components: int | None, target: float | None) -> None:
     pca = made(components=components)["pca"]
     assert (pca["k"], pca["variance_target"], pca["explained_variance_ratio"]) == (3, target, RATIO)
     assert pca["cumulative"] == pytest.approx(CUMULATIVE)
-
-
-def test_versions_of_each_runtime() -> None:
-    names = {"orchard", "python", "ai-edge-litert", "numpy", "pillow", "pyarrow"}
-    assert set(versions("litert")) == names
-    assert set(versions("tensorflow")) == names | {"tensorflow"}

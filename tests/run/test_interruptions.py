@@ -47,7 +47,7 @@ def test_run_interrupted_by_ctrl_c_keeps_what_was_reported(many: Path, tmp_path:
     assert process.returncode == 130
     assert "Traceback" not in errors
     wait_until_gone(family)
-    kept = len(Output(tmp_path / "out").rows("features")) if committed(tmp_path / "out") else 0
+    kept = len(Output(tmp_path / "out").live_paths()) if committed(tmp_path / "out") else 0
     report = run_again(many, tmp_path / "out", *CUT).report
     assert report["counts"] == {"listed": 1200, "featurized": 1199, "rejected": 1}
     assert 0 < report["update"]["kept"] <= kept + 1

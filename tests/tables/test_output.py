@@ -11,7 +11,8 @@ from orchard.photos.photo import Rejection
 from orchard.tables import parquet
 from orchard.tables.changes import Known
 from orchard.tables.columns import FEATURES, REJECTED
-from orchard.tables.output import check_apart, open_output, to_table
+from orchard.tables.output import check_apart, open_output
+from orchard.tables.photo_tables import to_table
 
 SETTINGS = {"backbone": "mobilenet_v2"}
 

@@ -1,4 +1,4 @@
-"""One task of the featurizing job: some consecutive photos become a parquet file of features and a report."""
+"""One task of the featurizing job: some consecutive photos become a parquet file of rows and a report."""
 
 import contextlib
 import functools
@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from orchard.errors import OrchardError, PhotoError
+from orchard.features.rows import FEATURE_ROWS, Kept, Rows
 from orchard.network.backbones import Backbone, get_backbone
 from orchard.network.runtimes import Features, Predict, make_predict
 from orchard.network.weights import BakedWeights, check_file
@@ -19,8 +20,7 @@ from orchard.photos.decoding import Pixels, decode
 from orchard.photos.photo import Photo, PhotoReader, Rejection
 from orchard.photos.prefetch import AHEAD, Ahead, Content, read_ahead
 from orchard.storage.stores import Store
-from orchard.tables import columns, parquet
-from orchard.tables.columns import FEATURES
+from orchard.tables import parquet
 from orchard.tables.parquet import DataFile
 
 # Photos decoded before the network runs: small enough to stay in cache, large enough to read ahead of.
@@ -70,6 +70,18 @@ class TaskReport:
             setattr(self, kind, getattr(self, kind) + time.perf_counter() - started)
 
 
+def task_facts(reports: Sequence[TaskReport], seconds: float | None) -> dict[str, Any]:
+    """What tasks did, as a report tells it; `seconds` is how long the job took them, if there was one."""
+    photos, kinds = sum(report.photos for report in reports), ("waiting", "decoding", "predicting")
+    return {
+        "partitions": sorted([report.partition, report.photos] for report in reports),
+        "read_retries": sum(report.retries for report in reports),
+        "task_retries": sum(report.attempt for report in reports),
+        "task_seconds": {kind: round(sum(getattr(report, kind) for report in reports), 3) for kind in kinds},
+        "images_per_second": round(photos / seconds, 2) if seconds else 0.0,
+    }
+
+
 @dataclass(frozen=True)
 class Network:
     """What a task needs to load the network: small, and pickled with it."""
@@ -90,14 +102,11 @@ def _load(backbone: str, runtime: str, folder: str, files: tuple[tuple[str, str]
     return make_predict(get_backbone(backbone), runtime, folder)
 
 
-# A photo of a block that decoded, and the SHA-256 of its bytes in hexadecimal.
-Kept = tuple[Photo, str]
-
-
 @dataclass
-class _Rows:
-    """Rows of features/ that are not in a file yet."""
+class _Pending:
+    """Photos whose rows are not in a file yet."""
 
+    rows: Rows
     store: Store
     report: TaskReport
     kept: list[Kept] = field(default_factory=list)
@@ -113,23 +122,11 @@ class _Rows:
         """Write the rows as one file; they count as featurized only then."""
         if self.kept:
             kept, features, self.kept, self.features = self.kept, np.concatenate(self.features), [], []
-            file = parquet.write(self.store, "features", self.report.partition, _to_table(kept, features))
+            table = self.rows.make(kept, features)
+            file = parquet.write(self.store, self.rows.folder, self.report.partition, table)
             self.report.files.append(file)
             self.report.featurized += file.rows
             self.report.photos += file.rows
-
-
-def _to_table(kept: Sequence[Kept], features: Features) -> pa.Table:
-    photos = [photo for photo, _ in kept]
-    arrays = [
-        columns.strings([photo.path for photo in photos]),
-        columns.strings([photo.label for photo in photos]),
-        columns.strings([sha256 for _, sha256 in kept]),
-        columns.integers([photo.size for photo in photos]),
-        columns.times([photo.modified for photo in photos]),
-        columns.float_lists(features),
-    ]
-    return pa.table(arrays, schema=FEATURES)
 
 
 @dataclass(frozen=True)
@@ -139,24 +136,25 @@ class FeaturizeTask:
     source: PhotoReader
     network: Network
     store: Store
+    rows: Rows = FEATURE_ROWS
 
     def __call__(
         self, partition: int, photos: Sequence[Photo], *, attempt: int = 0, ahead: Ahead = AHEAD
     ) -> TaskReport:
-        """Featurize `photos`, in order, into files below `features/` of the store."""
+        """Featurize `photos`, in order, into files below a folder of the store."""
         report = TaskReport(partition, attempt=attempt)
-        rows = _Rows(self.store, report)
+        pending = _Pending(self.rows, self.store, report)
         try:
-            self._featurize(photos, rows, report, ahead)
+            self._featurize(photos, pending, report, ahead)
         except OrchardError as error:
             report.failure = error
         try:
-            rows.write()
+            pending.write()
         except OrchardError as error:
             report.failure = report.failure or error
         return report
 
-    def _featurize(self, photos: Sequence[Photo], rows: _Rows, report: TaskReport, ahead: Ahead) -> None:
+    def _featurize(self, photos: Sequence[Photo], pending: _Pending, report: TaskReport, ahead: Ahead) -> None:
         predict, size = self.network.load(), self.network.backbone.input_size
         pixels = np.empty((BLOCK, *size[::-1], 3), np.uint8)
         with contextlib.closing(read_ahead(self.source, photos, report.count_retry, ahead)) as contents:
@@ -165,7 +163,7 @@ class FeaturizeTask:
                 if kept:
                     with report.timing("predicting"):
                         features = predict(pixels[: len(kept)])
-                    rows.add(kept, features)
+                    pending.add(kept, features)
 
 
 def decode_block(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 # Pairs of folders that are kept; and how many folders of one content are paired: a blank photo in each of 10,000
 # folders would make 50 million pairs.
@@ -37,8 +38,7 @@ def find_copies(batches: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Copie
     known: dict[str, int] = {}
     keys, folders = [np.zeros(0, "S16")], [np.zeros(0, np.int32)]
     for paths, hashes in batches:
-        # Half of a hash is enough: two of 10^9 photos would share one by chance once in 10^20 runs.
-        keys.append(np.frombuffer(bytes.fromhex("".join(text[:32] for text in hashes)), "S16"))
+        keys.append(short_keys(hashes))
         numbers = (known.setdefault(path.rpartition("/")[0], len(known)) for path in paths)
         folders.append(np.fromiter(numbers, np.int32, len(paths)))
     names, splits = list(known), [_split(name) for name in known]
@@ -50,6 +50,12 @@ def find_copies(batches: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Copie
         pairs.update(itertools.combinations(sorted(names[folder] for folder in set(group))[:MAX_FOLDERS], 2))
     most = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:MAX_PAIRS]
     return Copies(exact, across, [SharedFolders(*pair, count) for pair, count in most], len(pairs))
+
+
+def short_keys(hashes: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    """A key of 16 bytes for each SHA-256 in hexadecimal, (n,)."""
+    # Half of a hash is enough: two of 10^9 photos would share one by chance once in 10^20 runs.
+    return np.frombuffer(bytes.fromhex("".join(text[:32] for text in hashes)), "S16")
 
 
 def _repeated(keys: np.ndarray, values: np.ndarray) -> Iterable[list[int]]:

@@ -32,6 +32,25 @@ def decode(content: bytes, size: tuple[int, int]) -> Pixels:
     return np.asarray(_picture(content).resize(size, Image.Resampling.BICUBIC))
 
 
+def resize(image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """As `decode`, for an image that Pillow has opened or holds in memory.
+
+    `PhotoError` "undecodable" for one that cannot be loaded or converted.
+    """
+    try:
+        with quiet([], descriptor=False):
+            image.load()
+            if not image.width * image.height:
+                raise ValueError("it has no pixels")
+            picture = _turned(image, _to_rgb(samples.grey(image) if samples.is_wide(image) else image))
+            return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+    except PhotoError:
+        raise
+    except Exception as exc:  # Pillow raises nearly anything
+        what = f"an image of mode {image.mode}, {image.width} x {image.height}"
+        raise PhotoError("undecodable", f"{what}: {type(exc).__name__}: {exc}") from exc
+
+
 def thumbnail(content: bytes, side: int) -> Image.Image:
     """A small RGB picture of one photo, at most `side` pixels wide and high, for looking at; rules as in `decode`."""
     small = _picture(content, side)
@@ -70,7 +89,11 @@ def _load(name: str, content: bytes, side: int | None) -> Image.Image:
         raise PhotoError("too_large", f"{width} x {height} is more than {MAX_MEGAPIXELS} megapixels")
     if side:
         image.draft("RGB", (side, side))
-    picture = _to_rgb(samples.load(image, content))
+    return _turned(image, _to_rgb(samples.load(image, content)))
+
+
+def _turned(image: Image.Image, picture: Image.Image) -> Image.Image:
+    """A picture as the EXIF orientation of the image that it was made from demands."""
     turn = None
     with contextlib.suppress(Exception):  # damaged EXIF, of which Pillow raises nearly anything: it is ignored
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))

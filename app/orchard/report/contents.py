@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,16 +67,23 @@ def read_points(output: Output) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 def read_thumbnails(source: PhotoReader, examples: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bytes]]:
     """JPEGs by path of a few labels, evenly chosen; where the storage fails, those read until then."""
-    labels, sheet = list(examples), defaultdict[str, dict[str, bytes]](dict)
-    shown = min(SHEET_LABELS, len(labels))
-    for label in [labels[number * len(labels) // shown] for number in range(shown)]:
-        for path in examples[label]:
-            try:
-                small, jpeg = thumbnail(source.read(path), 2 * SHEET_PIXELS), io.BytesIO()
-            except (InputError, PhotoError) as error:
-                if isinstance(error, PhotoError) and error.reason != "unavailable":
-                    continue
-                return sheet  # every further read would wait for its timeout too
-            small.save(jpeg, "JPEG", quality=80)
-            sheet[label][path] = jpeg.getvalue()
-    return sheet
+    labels, shown = list(examples), min(SHEET_LABELS, len(examples))
+    chosen = [labels[number * len(labels) // shown] for number in range(shown)]
+    jpegs = read_jpegs(source, [path for label in chosen for path in examples[label]])
+    sheet = {label: {path: jpegs[path] for path in examples[label] if path in jpegs} for label in chosen}
+    return {label: photos for label, photos in sheet.items() if photos}
+
+
+def read_jpegs(source: PhotoReader, paths: Iterable[str]) -> dict[str, bytes]:
+    """Thumbnails by path, those of photos that can be read; where the storage fails, those read until then."""
+    jpegs = dict[str, bytes]()
+    for path in paths:
+        try:
+            small, jpeg = thumbnail(source.read(path), 2 * SHEET_PIXELS), io.BytesIO()
+        except (InputError, PhotoError) as error:
+            if isinstance(error, PhotoError) and error.reason != "unavailable":
+                continue
+            break  # every further read would wait for its timeout too
+        small.save(jpeg, "JPEG", quality=80)
+        jpegs[path] = jpeg.getvalue()
+    return jpegs

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from orchard.report.text import duration, percent
 
-# The colours of a figure on a light and on a dark page; the same as the page's own, see page.html.
+# The colours of a figure on a light and on a dark page; the same as the pages' own, see base.html.
 THEMES = {
     "light": {"ink": "#22272e", "muted": "#5a6472", "line": "#d4d9df", "accent": "#0072b2", "soft": "#8fc1de"},
     "dark": {"ink": "#e4e8ec", "muted": "#a3adb8", "line": "#353c45", "accent": "#55aee2", "soft": "#2f6386"},
@@ -52,7 +53,9 @@ def picture(draw: Callable[..., None], *data: Any, height: int = HEIGHT) -> dict
     pictures = {}
     for name, theme in THEMES.items():
         style: Any = {"text.color": theme["ink"], "grid.color": theme["line"], **dict.fromkeys(_MUTED, theme["muted"])}
-        with matplotlib.rc_context(), io.BytesIO() as buffer:
+        with matplotlib.rc_context(), warnings.catch_warnings(), io.BytesIO() as buffer:
+            # The reader's fonts draw the text, which may have characters that Matplotlib's font lacks.
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
             matplotlib.rcdefaults()  # whatever the settings on this machine
             matplotlib.rcParams.update(_STYLE | style)
             figure = Figure(figsize=(WIDTH / 72, height / 72))
@@ -62,7 +65,7 @@ def picture(draw: Callable[..., None], *data: Any, height: int = HEIGHT) -> dict
     return pictures
 
 
-def _axes(figure: Figure, *, left: int = 48, bottom: int = 40, right: int = 12, top: int = 8) -> Axes:
+def make_axes(figure: Figure, *, left: int = 48, bottom: int = 40, right: int = 12, top: int = 8) -> Axes:
     """Axes with these margins, in points."""
     height = figure.get_figheight() * 72
     return figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (bottom + top) / height))
@@ -80,7 +83,7 @@ def _bars(axes: Axes, values: Sequence[float], first: int, **style: Any) -> None
 def variance(figure: Figure, theme: Theme, pca: Mapping[str, Any]) -> None:
     """The share of the variance of each component, their sum, k and the target; `pca` is that of `report.json`."""
     k, cumulative, total = pca["k"], pca["cumulative"], len(pca["cumulative"])
-    axes, shown = _axes(figure, top=30), min(total, max(12, math.ceil(1.8 * k)))
+    axes, shown = make_axes(figure, top=30), min(total, max(12, math.ceil(1.8 * k)))
     axes.plot(range(1, shown + 1), cumulative[:shown], color=theme["accent"], linewidth=2, label="cumulative")
     _bars(axes, pca["explained_variance_ratio"][:shown], 1, color=theme["soft"], label="each component")
     _mark(axes, theme, k, cumulative[k - 1], pca["variance_target"], right=k > 0.6 * shown)
@@ -132,7 +135,7 @@ def group(labels: Sequence[str]) -> list[Group]:
 
 def scatter(figure: Figure, theme: Theme, groups: list[Group], xy: NDArray[np.floating], shares: list[float]) -> None:
     """Each photo on PC 1 and PC 2, xy (n, 2), by their shares of the variance; with one share, a row for each group."""
-    axes, flat = _axes(figure), len(shares) < 2
+    axes, flat = make_axes(figure), len(shares) < 2
     size = float(np.clip(150 / math.sqrt(max(1, len(xy))), 3, 6))
     # Past a few hundred points, one image inside the SVG is smaller than a path for each.
     style: dict[str, Any] = {"markeredgewidth": 0, "alpha": 0.8, "rasterized": len(xy) > MAX_VECTOR_POINTS}
@@ -148,7 +151,7 @@ def scatter(figure: Figure, theme: Theme, groups: list[Group], xy: NDArray[np.fl
 
 def partitions(figure: Figure, theme: Theme, pairs: Sequence[Sequence[int]]) -> None:
     """Photos in each partition, from (partition, photos) pairs: those of partitions 0, 1, 2 and so on."""
-    axes, photos = _axes(figure, left=54), [pair[1] for pair in pairs]
+    axes, photos = make_axes(figure, left=54), [pair[1] for pair in pairs]
     _bars(axes, photos, 0, color=theme["accent"])
     if len(photos) <= 12:
         axes.bar_label(axes.containers[0], fmt="{:,.0f}", padding=2)  # type: ignore[arg-type]
@@ -162,7 +165,7 @@ def partitions(figure: Figure, theme: Theme, pairs: Sequence[Sequence[int]]) -> 
 
 def seconds(figure: Figure, theme: Theme, stages: Mapping[str, float]) -> None:
     """How long each stage took, by its name, from top to bottom."""
-    axes, longest = _axes(figure, left=112, right=70, bottom=6), max(stages.values())
+    axes, longest = make_axes(figure, left=112, right=70, bottom=6), max(stages.values())
     colors = [theme["accent"] if value == longest else theme["soft"] for value in stages.values()]
     bars = axes.barh(list(stages), list(stages.values()), height=0.7, color=colors)
     axes.bar_label(bars, [duration(value) for value in stages.values()], padding=4)

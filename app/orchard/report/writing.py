@@ -3,34 +3,26 @@
 Importing this module takes half a second: of Matplotlib, Jinja2 and compiling the template.
 """
 
-import base64
-import contextlib
-import json
 import os
-import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import metadata, resources
 from typing import Any
 
-import jinja2
 import matplotlib.backends.backend_svg  # noqa: F401  # the first figure would import it
-from markupsafe import Markup
 
-import orchard
 from orchard.errors import OutputError
-from orchard.features.task import TaskReport
+from orchard.features.task import TaskReport, task_facts
 from orchard.network.backbones import BACKBONES
 from orchard.pca.projection import Projection
-from orchard.photos.photo import REASONS, Rejection, hint
+from orchard.photos.photo import Rejection
 from orchard.photos.source import open_source
 from orchard.plan import Plan, Survey
 from orchard.report import figures
 from orchard.report.contents import Contents, read_contents, read_points, read_thumbnails
-from orchard.report.text import count, duration, percent, rate, when
+from orchard.report.templates import load
 from orchard.stopwatch import Stopwatch
-from orchard.tables.output import PAGE, REPORT, Output, open_output
+from orchard.tables.output import PAGE, Output, open_output
+from orchard.versions import versions_of_features
 
 MAX_REJECTS = 100
 # The stages of a run, in their order, by their names in `report.json`.
@@ -51,13 +43,13 @@ def write_report(output: Output, facts: dict[str, Any], contents: Contents, watc
     with watch("report"):
         _write_page(output, facts, contents)
     facts = facts | {"seconds": _rounded(watch.total())}
-    output.store.write(REPORT, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+    output.write_report(facts)
     return facts
 
 
 def rewrite_report(uri: str) -> dict[str, Any]:
     """Draw the page of a finished output again; returns the content of its `report.json`. `OutputError` without one."""
-    output = open_output(uri)
+    output = open_output(uri, flag="OUTPUT")
     facts = output.report()
     if facts is None or not output.features.exists:
         raise OutputError(f"{uri}: not a finished output of `orchard run`: name the folder that holds report.json")
@@ -82,8 +74,6 @@ def make_facts(
     """The content of `report.json`; `seconds` are wall-clock times by stage, and `total`."""
     options, network, ratio = plan.options, plan.backbone, fitted.explained_variance_ratio
     featurized, rejected = plan.output.features.rows, sum(contents.reasons.values())
-    fingerprint, kinds = plan.settings["fingerprint"], ("waiting", "decoding", "predicting")
-    photos, featurizing = sum(report.photos for report in reports), seconds.get("featurize")
     return {
         "schema_version": 2,
         "created": plan.created,
@@ -100,7 +90,11 @@ def make_facts(
         "copies": asdict(contents.copies),
         "tables": plan.output.versions(),
         "settings": dict(plan.settings),
-        "backbone": {"name": network.name, "feature_size": network.feature_size, "fingerprint": fingerprint},
+        "backbone": {
+            "name": network.name,
+            "feature_size": network.feature_size,
+            "fingerprint": plan.settings["fingerprint"],
+        },
         "runtime": options.runtime,
         "pca": {
             "k": fitted.k,
@@ -109,30 +103,16 @@ def make_facts(
             "cumulative": ratio.cumsum().tolist(),
         },
         "spark": dict(spark),
-        "versions": versions(options.runtime),
+        "versions": versions_of_features(options.runtime),
         "image": os.environ.get("ORCHARD_IMAGE"),
         "seconds": _rounded(seconds),
-        "partitions": sorted([report.partition, report.photos] for report in reports),
-        "read_retries": sum(report.retries for report in reports),
-        "task_retries": sum(report.attempt for report in reports),
-        "task_seconds": {kind: round(sum(getattr(report, kind) for report in reports), 3) for kind in kinds},
-        "images_per_second": round(photos / featurizing, 2) if featurizing else 0.0,
+        **task_facts(reports, seconds.get("featurize")),
     }
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     # Listing overlaps the start of Spark, so the stages add up to a little more than the total.
     return {stage: round(seconds[stage], 3) for stage in (*STAGES, "total") if stage in seconds}
-
-
-def versions(runtime: str) -> dict[str, str]:
-    """Versions of what decides the numbers; TensorFlow is installed under either name."""
-    found = {"orchard": orchard.__version__, "python": platform.python_version()}
-    tensorflow = ("tensorflow", "tensorflow-cpu") if runtime == "tensorflow" else ()
-    for name in ("ai-edge-litert", "numpy", "pillow", "pyarrow", *tensorflow):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name.removesuffix("-cpu")] = metadata.version(name)
-    return found
 
 
 def fill(
@@ -168,17 +148,4 @@ def stage_times(seconds: Mapping[str, float]) -> dict[str, float]:
     return stages | {"other": rest} if rest > 0.02 * seconds.get("total", 0) else stages
 
 
-def printable(value: object) -> object:
-    """A value without what neither HTML nor UTF-8 can hold: control characters and lone surrogates."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", value)
-
-
-_ENVIRONMENT = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=printable
-)
-_FUNCTIONS = {function.__name__: function for function in (count, duration, hint, percent, rate, when)}
-_ENVIRONMENT.globals |= {"REASONS": REASONS, **_FUNCTIONS}
-_ENVIRONMENT.filters["base64"] = lambda content: base64.b64encode(content).decode()
-_TEMPLATE = _ENVIRONMENT.from_string(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
+_TEMPLATE = load("report/page.html")

@@ -22,10 +22,11 @@ class LocalStore:
     """A folder, given by its absolute path and made when something is first written into it."""
 
     uri: str
+    flag: str = "--output"  # what errors call it
 
     def names(self) -> set[str]:
         """The names in the folder; empty where there is none."""
-        with _explained(self.uri), suppress(FileNotFoundError):
+        with _explained(self), suppress(FileNotFoundError):
             return set(os.listdir(self.uri))
         return set()
 
@@ -36,17 +37,17 @@ class LocalStore:
 
     def read(self, key: str) -> bytes:
         """The content of one file."""
-        with _explained(self.uri, key):
+        with _explained(self, key):
             return Path(self.uri, key).read_bytes()
 
     def open(self, key: str) -> IO[bytes]:
         """One file."""
-        with _explained(self.uri, key):
+        with _explained(self, key):
             return Path(self.uri, key).open("rb")
 
     def size(self, key: str) -> int | None:
         """The size of one file in bytes; None if there is none."""
-        with _explained(self.uri, key), suppress(FileNotFoundError):
+        with _explained(self, key), suppress(FileNotFoundError):
             return Path(self.uri, key).stat().st_size
         return None
 
@@ -55,7 +56,7 @@ class LocalStore:
         path = Path(self.uri, key)
         # Named by process: what a killed one left is written over or, below a table, cleaned up.
         draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with _explained(self.uri, key):
+        with _explained(self, key):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with draft.open("wb") as sink:
@@ -70,7 +71,7 @@ class LocalStore:
         """Delete files, and the folders that are empty then; missing ones are no error."""
         for key in keys:
             path = Path(self.uri, key)
-            with _explained(self.uri, key), suppress(FileNotFoundError, NotADirectoryError):
+            with _explained(self, key), suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             with suppress(OSError):  # not empty
                 for folder in path.parents[: key.count("/")]:
@@ -82,6 +83,7 @@ class ObjectStore:
     """A bucket, or the keys of one that start with a prefix."""
 
     uri: str
+    flag: str = "--output"  # what errors call it
 
     @property
     def _client(self) -> Any:
@@ -89,18 +91,18 @@ class ObjectStore:
 
     def names(self) -> set[str]:
         """The first parts of the keys below the URI."""
-        with _explained(self.uri):
+        with _explained(self):
             listed = self._client.list_with_delimiter()
             return {item["path"] for item in listed["objects"]} | {*listed["common_prefixes"]}
 
     def list(self, prefix: str) -> list[str]:
         """The keys below a prefix that ends at a `/`, in order; empty where there are none."""
-        with _explained(self.uri, prefix):
+        with _explained(self, prefix):
             return sorted(item["path"] for page in self._client.list(prefix.rstrip("/") or None) for item in page)
 
     def read(self, key: str) -> bytes:
         """The content of one object."""
-        with _explained(self.uri, key):
+        with _explained(self, key):
             return bytes(self._client.get(key).bytes())
 
     @contextmanager
@@ -108,38 +110,53 @@ class ObjectStore:
         """One object as a file for pyarrow, of which little more than what is read is fetched."""
         import obstore
 
-        with _explained(self.uri, key):
+        with _explained(self, key):
             file = obstore.open_reader(self._client, key, buffer_size=1 << 16)
             # pyarrow requires `closed`, which obstore's file lacks.
             yield SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell, close=file.close, closed=False)
 
     def write(self, key: str, content: bytes) -> None:
         """Put an object, in parts where it is large; a reader never sees a part of it."""
-        with _explained(self.uri, key):
+        with _explained(self, key):
             self._client.put(key, content)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a request; missing ones are no error."""
-        with _explained(self.uri), suppress(FileNotFoundError):
+        with _explained(self), suppress(FileNotFoundError):
             self._client.delete([*keys])
 
 
 Store = LocalStore | ObjectStore
 
 
-def _explained(uri: str, key: str = "") -> AbstractContextManager[None]:
-    return objects.explained(f"--output {uri}/{key}".rstrip("/"), OutputError)
+def _explained(store: Store, key: str = "") -> AbstractContextManager[None]:
+    return objects.explained(f"{store.flag} {store.uri}/{key}".rstrip("/"), OutputError)
 
 
-def open_store(uri: str) -> Store:
-    """The store for a folder or a URI, not connected yet; `UsageError` for a scheme that no store serves."""
+def open_store(uri: str, flag: str = "--output") -> Store:
+    """The store for a folder or a URI, not connected yet; `UsageError` for a scheme that no store serves.
+
+    Its errors call it by `flag`, which the URI was given with.
+    """
     if objects.is_object_uri(uri):
-        return ObjectStore(uri.rstrip("/"))
+        return ObjectStore(uri.rstrip("/"), flag)
     if "://" not in uri or uri.startswith("file://"):
         # Tasks have another working directory than who named the folder.
-        return LocalStore(os.path.realpath(local_path(uri)))
+        return LocalStore(os.path.realpath(local_path(uri)), flag)
     served = ", ".join(f"{scheme}://" for scheme in objects.SCHEMES)
-    raise UsageError(f"--output {uri}: {uri.split('://')[0]}:// is not supported: use a folder, file://, {served}")
+    raise UsageError(f"{flag} {uri}: {uri.split('://')[0]}:// is not supported: use a folder, file://, {served}")
+
+
+def check_writable(store: Store, *names: str) -> None:
+    """Raise `OutputError` where files of these names cannot be written to a folder: now, before the work for them."""
+    if isinstance(store, ObjectStore):
+        return
+    if taken := [path for name in names if os.path.isdir(path := os.path.join(store.uri, name))]:
+        raise OutputError(f"{store.flag} {taken[0]}: is a folder: a file is to go there: choose another place")
+    above = next(path for path in (Path(store.uri), *Path(store.uri).parents) if os.path.exists(path))
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        what = "cannot be written" if above.is_dir() else "is a file, not a folder"
+        raise OutputError(f"{store.flag} {store.uri}: {above} {what}: choose another folder")
 
 
 def local_path(uri: str) -> str:

@@ -1,4 +1,4 @@
-"""The columns of the three tables, and Arrow columns straight from NumPy and Python memory.
+"""The columns of the tables, and Arrow columns straight from NumPy and Python memory.
 
 `pyarrow.array` imports pandas to ask whether its argument is a Series: half a second and 60 MB in every process. These
 build columns from buffers instead.
@@ -27,6 +27,16 @@ REJECTED = _schema(
     path=pa.string(), label=pa.string(), size=pa.int64(), modified=MODIFIED, reason=pa.string(), detail=pa.string()
 )
 COMPONENTS = _schema(path=pa.string(), label=pa.string(), components=VECTOR)
+# class is the most probable one, probabilities are in the order of the classifier's classes.
+PREDICTIONS = _schema(
+    path=pa.string(),
+    label=pa.string(),
+    sha256=pa.string(),
+    size=pa.int64(),
+    modified=MODIFIED,
+    **{"class": pa.string(), "probability": pa.float32(), "unsure": pa.bool_(), "unfamiliarity": pa.float32()},
+    probabilities=VECTOR,
+)
 
 
 def strings(values: Sequence[str]) -> pa.Array:
@@ -52,6 +62,17 @@ def integers(values: Sequence[int]) -> pa.Array:
 def times(values: Sequence[int]) -> pa.Array:
     """A timestamp[us, UTC] column of microseconds since 1970."""
     return numbers(values, np.int64, MODIFIED)
+
+
+def floats(values: npt.ArrayLike) -> pa.Array:
+    """A float column."""
+    return numbers(values, np.float32, pa.float32())
+
+
+def booleans(values: npt.NDArray[np.bool_]) -> pa.Array:
+    """A bool column."""
+    bits = np.packbits(values, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits)])
 
 
 def float_lists(matrix: npt.NDArray[np.float32]) -> pa.Array:

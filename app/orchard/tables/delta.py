@@ -191,5 +191,9 @@ class Table:
             reason = str(exc).split("\n", 1)[0]
             if "already exists" in reason:  # made by another run since it was looked for
                 raise self._claimed() from exc
-            advice = "check access, free space and credentials there, or start anew with --overwrite"
-            raise OutputError(f"--output {self.uri}: {reason}: {advice}") from exc
+            raise OutputError(f"{self.store.flag} {self.uri}: {reason}: {self._advice()}") from exc
+
+    def _advice(self) -> str:
+        if self.store.flag == "--output":
+            return "check access, free space and credentials there, or start anew with --overwrite"
+        return "check access and credentials there, or make it again"  # a table that is only read

@@ -30,6 +30,12 @@ def to_bytes(table: pa.Table, *, dictionary: bool = True) -> bytes:
     return bytes(sink.getvalue())
 
 
+def from_bytes(content: bytes) -> pa.Table:
+    """The inverse of `to_bytes`; `ValueError` for bytes that are no such file."""
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        return file.read(use_threads=False)
+
+
 def write(store: Store, folder: str, number: int, table: pa.Table) -> DataFile:
     """Write a table as a new file of a folder; no other writer ever uses its name."""
     key = f"{folder}/part-{number:05}-{uuid.uuid4().hex}.parquet"

@@ -78,7 +78,7 @@ def _open(name: str, file: io.BytesIO) -> ImageFile.ImageFile:
     return image
 
 
-def tiff_tag(image: ImageFile.ImageFile, tag: int, default: int) -> tuple[int, ...]:
+def tiff_tag(image: Image.Image, tag: int, default: int) -> tuple[int, ...]:
     """The values of a tag of a TIFF."""
     value = image.tag_v2.get(tag, default)  # type: ignore[attr-defined]
     return value if isinstance(value, tuple) else (value,)

@@ -31,8 +31,8 @@ def load(image: ImageFile.ImageFile, content: bytes) -> Image.Image:
     if rawmode in _NATIVE and image.tile[0].codec_name == "libtiff":
         _unpack_as(_NATIVE[rawmode], image)
     image.load()
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _grey(image, content)
+    if is_wide(image):
+        return grey(image, content)
     if ";16" in rawmode:
         return _colors(image, content, rawmode)
     if rawmode in ("L;2", "L;4") and isinstance(key := image.info.get("transparency"), int):
@@ -40,8 +40,13 @@ def load(image: ImageFile.ImageFile, content: bytes) -> Image.Image:
     return image
 
 
-def _grey(image: ImageFile.ImageFile, content: bytes) -> Image.Image:
-    """A loaded image of one wide channel, in 8 bits."""
+def is_wide(image: Image.Image) -> bool:
+    """Whether an image has one channel of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
+
+
+def grey(image: Image.Image, content: bytes = b"") -> Image.Image:
+    """A loaded image of one wide channel, in 8 bits; `content` is the file that it is of, if any."""
     words = values = np.asarray(image)
     if image.mode == "I" and image.format == "TIFF" and _SIGNED not in tiff_tag(image, _SAMPLE_FORMAT, 1):
         values = values.view(np.uint32)
@@ -93,7 +98,7 @@ def _width(largest: int, declared: int = 0) -> int:
     return next((bits for bits in _WIDTHS if bits >= declared and largest < 1 << bits), _WIDTHS[-1])
 
 
-def _declared_bits(image: ImageFile.ImageFile, content: bytes) -> int:
+def _declared_bits(image: Image.Image, content: bytes) -> int:
     """Bits of a sample that the file declares, beyond the width of its words; 0 if it does not."""
     if image.format == "TIFF":
         return 12 if 12 in tiff_tag(image, _BITS, 1) else int(max(tiff_tag(image, _LARGEST, 0))).bit_length()
