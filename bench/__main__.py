@@ -26,7 +26,7 @@ from bench.measure import Case, Result, measure, run_case
 from bench.tables import to_dict, to_markdown
 from bench.targets import targets
 
-PEERS = ("limit", "notebook", "daft", "scale limit", "pca stock")
+PEERS = ("limit", "notebook", "daft", "scale limit", "pca stock", "classifier stock")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

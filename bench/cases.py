@@ -16,7 +16,20 @@ import pyarrow.parquet as pq
 from orchard.network.backbones import MOBILENET_V2
 from orchard.photos.prefetch import AHEAD
 
-from bench.inputs import SLOTS, CaseError, daft_python, features, last_line, orchard_run, output, peer, photos, weights
+from bench.fit import VARIANTS as FITS
+from bench.inputs import (
+    SLOTS,
+    CaseError,
+    daft_python,
+    features,
+    labelled,
+    last_line,
+    orchard_run,
+    output,
+    peer,
+    photos,
+    weights,
+)
 from bench.listing import LAYOUTS
 from bench.measure import Case, Sample
 from bench.pca import VARIANTS
@@ -30,6 +43,7 @@ class Sizes:
         photos: of whole runs beside the peers.
         scale: photos of whole runs beside the limit.
         rows: of tables that are fitted.
+        labelled: rows of 49 classes and 367 components, as of the whole training set, that a classifier is fitted to.
         reads: photos for a task that reads from afar.
         output: photos of an output that is updated.
         delivery: photos that are new to it.
@@ -40,6 +54,7 @@ class Sizes:
     photos: tuple[int, ...] = (50, 2940)
     scale: tuple[int, ...] = (50, 500, 5_000, 50_000)
     rows: tuple[int, ...] = (50, 3_000, 30_000)
+    labelled: int = 30_000
     reads: int = 600
     output: int = 10_000
     delivery: int = 100
@@ -47,7 +62,9 @@ class Sizes:
     keys: int = 200_000
 
 
-QUICK = Sizes(photos=(50,), scale=(50, 100), rows=(50,), reads=60, output=300, delivery=20, faults=300, keys=5_000)
+QUICK = Sizes(
+    photos=(50,), scale=(50, 100), rows=(50,), labelled=2_000, reads=60, output=300, delivery=20, faults=300, keys=5_000
+)
 
 
 def all_cases(work: Path, sizes: Sizes) -> Iterator[Case]:
@@ -63,6 +80,14 @@ def all_cases(work: Path, sizes: Sizes) -> Iterator[Case]:
     for rows in sizes.rows:
         for variant in VARIANTS:
             yield Case(f"pca {variant}", "pca", rows, partial(_pca, work, rows, variant), parse_pca)
+    for variant in FITS:
+        yield Case(
+            f"classifier {variant}",
+            "classifier",
+            sizes.labelled,
+            partial(_fit, work, sizes.labelled, variant),
+            parse_fit,
+        )
     yield from _read_cases(work, sizes.reads)
     for layout in LAYOUTS:
         listing = partial(_module, "bench.listing", layout, str(sizes.keys))
@@ -118,6 +143,10 @@ def _update(work: Path, before: int, now: int, options: Sequence[str], scratch: 
 def _pca(work: Path, rows: int, variant: str, _: Path) -> list[str]:
     folder, k = features(work, rows)
     return [sys.executable, "-m", "bench.pca", variant, folder, str(k)]
+
+
+def _fit(work: Path, rows: int, variant: str, _: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.fit", variant, labelled(work, rows, classes=49, k=367)]
 
 
 def _read_cases(work: Path, count: int) -> Iterator[Case]:
@@ -193,6 +222,12 @@ def parse_pca(out: str, _: Path) -> Sample:
     return Sample(
         {name: facts[name] for name in ("first", "files", "memory", "k", "kept")}, {"lapack": facts["lapack"]}
     )
+
+
+def parse_fit(out: str, _: Path) -> Sample:
+    """The JSON line of `bench.fit`; the objective is a note, as its last digits count."""
+    facts = _last_json(out)
+    return Sample(facts, {"objective": facts.pop("objective")})
 
 
 def parse_line(out: str, _: Path) -> Sample:

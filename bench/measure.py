@@ -21,7 +21,7 @@ TIMEOUT = 3600  # seconds; nothing here takes a quarter of it
 # Kinds of cases whose memory is looked at, and whether PSS is too.
 MEMORY = {"memory": True, "scale": False}
 # Kinds of cases that run once, whatever the number of repeats, and kinds without an untimed run before the timed ones.
-ONCE, NO_WARM_UP = ("listing", "faults"), ("listing", "faults", "scale", "pca")
+ONCE, NO_WARM_UP = ("listing", "faults"), ("listing", "faults", "scale", "pca", "classifier")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def targets(sizes: Sizes) -> Iterator[Target]:
     yield from _scale_targets(*sizes.scale[-2:])
     for rows in sizes.rows:
         yield from _pca_targets(rows)
+    yield from _fit_targets(sizes.labelled)
     yield from _read_targets(sizes.reads)
 
 
@@ -115,6 +116,14 @@ def _pca_targets(rows: int) -> Iterator[Target]:
         for number, which in (("first", "first of a session"), ("files", "later"), ("memory", "later, from memory")):
             value = ratio(f"pca {variant} {rows}", f"pca orchard {rows}", number)
             yield Target(f"{label}: {which}", rows, value, wanted)
+
+
+def _fit_targets(rows: int) -> Iterator[Target]:
+    stock = f"classifier stock {rows}"
+    for variant, words, wanted in (("orchard", "", ">= 5"), ("orchard-spark", ", a job of Spark a pass", "")):
+        for number, which in (("first", "first of a session"), ("again", "later")):
+            label = f"fit against pyspark.ml{words}, pyspark.ml's seconds / Orchard's: {which}"
+            yield Target(label, rows, ratio(stock, f"classifier {variant} {rows}", number), wanted)
 
 
 def _read_targets(count: int) -> Iterator[Target]:

@@ -1,16 +1,15 @@
-"""The `orchard` command: run, report, sample, weights. The only module that prints errors and chooses exit codes."""
+"""The `orchard` command: run, report, train and others. The only module that prints errors and chooses exit codes."""
 
 import argparse
-import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from orchard import __version__
-from orchard.console import Reporter
+from orchard.classifier.command import add_commands
+from orchard.classifier.options import parse_words
+from orchard.console import Reporter, show
 from orchard.errors import OrchardError
 from orchard.network.bake import command
 from orchard.options import add_job_arguments, parse_job_options
@@ -19,21 +18,28 @@ from orchard.report.text import summary
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code: 0 done, 1 a known error, 2 usage, 130 interrupted."""
-    arguments = _parser().parse_args(argv)
+    arguments = parse_words(command_line(), argv)
     try:
         return int(arguments.command(arguments))
     except OrchardError as error:
         print(f"orchard: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        text = "orchard: interrupted: what was committed is kept, the same command continues"
-        print(text, file=sys.stderr, flush=True)
+        print(f"orchard: interrupted: {what_is_left(arguments)}", file=sys.stderr, flush=True)
         # On the orderly way out pyspark's threads would print tracebacks of their lost connections.
         os._exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="orchard", description="Fruit photos to compact CNN features, on Spark.")
+def what_is_left(arguments: argparse.Namespace) -> str:
+    """What an interrupted command leaves behind: those with --input commit on their way."""
+    if getattr(arguments, "input", None) is not None:
+        return "what was committed is kept, the same command continues"
+    return "it did not finish, and starts anew when it is called again"
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="orchard", description="Fruit photos to features and a classifier.")
     parser.add_argument("--version", action="version", version=f"orchard {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "Bring the output up to date with the input. The same call continues after whatever ended it."
@@ -44,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("output", metavar="OUTPUT", help="the output of a run")
     for one in (run, report):
         one.add_argument("--json", action="store_true", help="print report.json instead of a summary")
+    add_commands(commands)
     sample = commands.add_parser("sample", help="draw photos of fruit to try a run on, 100 x 100 JPEG")
     sample.add_argument("--output", required=True, metavar="DIR", help="a new or empty folder")
     sample.add_argument("--varieties", type=int, default=5, metavar="N", help="folders (default %(default)s)")
@@ -64,28 +71,18 @@ def _run(arguments: argparse.Namespace) -> int:
         from orchard.plan import describe
 
         plan = describe(options)
-        return _print(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
+        return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
     from orchard.run import run
 
     facts = run(options, reporter)
-    return _print(facts, summary(facts, options.output), as_json=arguments.json)
+    return show(facts, summary(facts, options.output), as_json=arguments.json)
 
 
 def _report(arguments: argparse.Namespace) -> int:
     from orchard.report.writing import rewrite_report
 
     facts = rewrite_report(arguments.output)
-    return _print(facts, summary(facts, arguments.output), as_json=arguments.json)
-
-
-def _print(facts: dict[str, Any], rows: Sequence[tuple[str, str]], *, as_json: bool) -> int:
-    # The work is done: from here on a closed pipe, as in `… | head`, ends the process as it ends any other command.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if as_json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False), flush=True)
-    else:
-        Reporter().table(rows)
-    return 0
+    return show(facts, summary(facts, arguments.output), as_json=arguments.json)
 
 
 def _sample(arguments: argparse.Namespace) -> int:

@@ -1,11 +1,13 @@
 """What a person sees of a run: a progress bar on a terminal, plain lines in a log, a summary at the end."""
 
 import contextlib
+import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -55,3 +57,18 @@ def progress_line(done: int, total: int, seconds: float) -> str:
     rate = done / seconds if seconds > 0 else 0.0
     left = f"{timedelta(seconds=round((total - done) / rate))} left" if rate else "time left unknown"
     return f"{done:,} of {total:,} photos, {rate:.0f}/s, {left}"
+
+
+def end_with_the_pipe() -> None:
+    """Have a closed pipe, as in `… | head`, end the process as it ends any other command: once the work is done."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def show(facts: Any, rows: Sequence[tuple[str, str]], *, as_json: bool) -> int:
+    """Print what a command found, as JSON or as a table of names and values; returns its exit code, 0."""
+    end_with_the_pipe()
+    if as_json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False), flush=True)
+    else:
+        Reporter().table(rows)
+    return 0

@@ -16,6 +16,8 @@ from image.main import command_line
         (["--input", "a"], ["run", "--input", "a"]),
         (["run", "--input", "a"], ["run", "--input", "a"]),
         (["report", "out"], ["report", "out"]),
+        (["train", "--features", "a", "--output", "b"], ["train", "--features", "a", "--output", "b"]),
+        (["export", "classifier", "--output", "x.tflite"], ["export", "classifier", "--output", "x.tflite"]),
     ],
 )
 def test_command_line(words: list[str], expected: list[str]) -> None:

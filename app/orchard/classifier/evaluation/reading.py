@@ -1,0 +1,60 @@
+"""Photos of a run's output with their features, batch by batch: memory does not grow with their number."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchard.errors import InputError
+from orchard.tables import columns, parquet
+from orchard.tables.output import Output
+
+BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some photos: n paths, labels and SHA-256, and their features, float32 (n, size)."""
+
+    paths: list[str]
+    labels: list[str]
+    hashes: list[str]
+    features: npt.NDArray[np.float32]
+
+
+def count_labels(output: Output, only: Collection[str] | None = None) -> Counter[str]:
+    """Photos by label, of the paths in `only` if given; the features themselves are not fetched."""
+    counts = Counter[str]()
+    for file in output.features.files:
+        paths, labels = (c.to_pylist() for c in parquet.read(output.store, file.key, ["path", "label"]).columns)
+        counts.update(label for path, label in zip(paths, labels, strict=True) if only is None or path in only)
+    return counts
+
+
+def read_batches(
+    output: Output, size: int, labels: Collection[str], only: Collection[str] | None = None
+) -> Iterator[Batch]:
+    """The photos of some labels, of the paths in `only` if given, with `size` features each.
+
+    Raises:
+        InputError: the features are of another size.
+    """
+    names = ["path", "label", "sha256", "features"]
+    for file in output.features.files:
+        for part in parquet.batches(output.store, file.key, names, BATCH):
+            try:
+                features = columns.float_matrix(part.column("features"), size)
+            except ValueError as exc:
+                what = "use an output of the backbone that the classifier was trained with"
+                raise InputError(f"{output.features.uri}: {exc}: {what}") from exc
+            photos = [*zip(*(part.column(name).to_pylist() for name in names[:3]), strict=True)]
+            rows = [row for row, (path, label, _) in enumerate(photos) if label in labels and _within(path, only)]
+            if rows:
+                paths, kinds, hashes = (list(values) for values in zip(*(photos[row] for row in rows), strict=True))
+                yield Batch(paths, kinds, hashes, features[rows])
+
+
+def _within(path: str, only: Collection[str] | None) -> bool:
+    return only is None or path in only

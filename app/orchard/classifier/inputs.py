@@ -1,0 +1,52 @@
+"""The photos that a classifier is trained or evaluated on: those of a run's output; and what each was for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchard.errors import InputError
+from orchard.storage.stores import open_store
+from orchard.tables import parquet
+from orchard.tables.output import Output, open_output
+from orchard.tables.parquet import DataFile
+
+# What a photo is for, besides the number of a fold of cross-validation: held out for the evaluation; not used, as it is
+# near those; trained on in every fold; trained on in the final fit only, as it is near another fold. They are in the
+# column `fold` of training.parquet.
+HELD_OUT, UNUSED, ALWAYS, BETWEEN_FOLDS = -1, -2, -3, -4
+
+
+def is_trained_on(folds: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Whether photos are part of the final fit, by what they are for, (n,)."""
+    return np.asarray((folds != HELD_OUT) & (folds != UNUSED))
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of features/, row by row in the order of its files: their paths, labels and SHA-256."""
+
+    files: list[DataFile]
+    paths: list[str]
+    labels: list[str]
+    hashes: list[str]
+
+
+def open_features(flag: str, uri: str) -> Output:
+    """The output of a run at `uri`; `InputError`, which names the flag, where there is none or it is empty."""
+    store = open_store(uri, flag)
+    if "features" in store.names() and store.list("features/_delta_log/"):
+        output = open_output(uri, flag=flag)
+        if output.features.rows:
+            return output
+    raise InputError(f"{flag} {uri}: no features there: name the output of an `orchard run` that ended well")
+
+
+def read_photos(output: Output) -> Photos:
+    """Paths, labels and hashes of an output's features."""
+    photos = Photos(output.features.files, [], [], [])
+    for file in photos.files:
+        table = parquet.read(output.store, file.key, ["path", "label", "sha256"])
+        for found, column in zip((photos.paths, photos.labels, photos.hashes), table.columns, strict=True):
+            found += column.to_pylist()
+    return photos

@@ -1,0 +1,99 @@
+"""The command, with a saved classifier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from orchard.classifier.evaluation.evaluate import describe, evaluate
+from orchard.classifier.options import EvaluateOptions
+from orchard.classifier.saved import open_classifier_output, write_classifier
+from orchard.console import Reporter
+from orchard.errors import InputError, OutputError, UsageError
+
+from tests.classifier.evaluation.example import SETTINGS, facts, features, model, output, training
+
+PHOTOS = [(f"{('Apple 1', 'Cherry 1', 'Tomato 1')[number % 3]}/{number}.jpg", f"{number}") for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier and two outputs."""
+    made = tmp_path_factory.mktemp("evaluate")
+    output(made / "features", PHOTOS, features(3, 12, [0, 1, 2] * 4))
+    output(made / "others", [("Grape/0.jpg", "g"), ("Apple 7/0.jpg", "a")], np.ones((2, 5), np.float32))
+    described = facts()["training"] | {"mapping": {"Apple 1": "Apple", "Cherry 1": "Cherry"}}
+    trained = training([("Apple Rotten/0.jpg", "0", 0)])
+    store = open_classifier_output(str(made / "classifier"))
+    write_classifier(store, model(), trained, {"training": described}, spark_version="3.5.6")
+    return made
+
+
+def options(folder: Path, **changes: Any) -> EvaluateOptions:
+    places = {name: str(folder / name) for name in ("classifier", "features")}
+    return EvaluateOptions(**{**places, "output": str(folder / "report"), **changes})
+
+
+def test_evaluate_writes_and_returns_the_same(folder: Path) -> None:
+    found = evaluate(options(folder, unfamiliar=str(folder / "others")), Reporter())
+    assert json.loads((folder / "report" / "evaluation.json").read_text()) == found
+    assert (found["photos"], found["flatters"]["shared_photos"]) == (12, 1)
+    assert found["classifier"]["uri"] == str(folder / "classifier")
+    assert (found["unfamiliar"]["photos"], found["unfamiliar"]["left_out"]) == (1, {"Apple 7": 1})
+    assert str(folder / "classifier") in (folder / "report" / "evaluation.html").read_text()
+
+
+def test_describe_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    plan = describe(options(folder, output=str(tmp_path / "new")))
+    assert (plan["photos"], plan["labels"], plan["classes"]) == (12, 3, ["Apple", "Cherry", "Tomato"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_evaluate_labels_by_another_rule(folder: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "labels.csv"
+    csv.write_text("label,class\nApple 1,Cherry\nCherry 1,Cherry\nTomato 1,Tomato\n")
+    assert describe(options(folder, labels=str(csv)))["classes"] == ["Cherry", "Tomato"]
+    csv.write_text("label,class\nApple 1,Apple\nCherry 1,Cherry\n")
+    with pytest.raises(InputError, match="'Tomato 1'"):
+        describe(options(folder, labels=str(csv)))
+    with pytest.raises(InputError, match="'Apple 1', 'Cherry 1', 'Tomato 1'"):
+        describe(options(folder, labels="folder"))
+
+
+@pytest.mark.parametrize("flag", ["features", "unfamiliar"])
+def test_evaluate_refuses_features_made_otherwise(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.setitem(SETTINGS, "fingerprint", "other")
+    output(tmp_path, PHOTOS[:2], np.ones((2, 5), np.float32))
+    with pytest.raises(InputError, match=f"--{flag}.*fingerprint"):
+        describe(options(folder, **{flag: str(tmp_path)}))
+
+
+def test_evaluate_names_the_flag_of_what_it_cannot_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "features" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "features" / "_delta_log" / "00000000000000000000.json").write_text("no table")
+    for flag in ("features", "unfamiliar"):
+        with pytest.raises(UsageError, match=f"^--{flag} gs://x"):
+            describe(options(folder, **{flag: "gs://x"}))
+        with pytest.raises(OutputError, match=f"^--{flag} {tmp_path}") as raised:
+            describe(options(folder, **{flag: str(tmp_path)}))
+        assert "--overwrite" not in str(raised.value)
+    with pytest.raises(InputError, match=f"^--features {folder / 'others'}"):
+        describe(options(folder, features=str(folder / "others")))
+
+
+def test_evaluate_refuses_an_output_before_the_work(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "evaluation.html").mkdir(parents=True)
+    for place in ("file", "file/new", "folder"):
+        with pytest.raises(OutputError, match=f"^--output {tmp_path / place}"):
+            describe(options(folder, output=str(tmp_path / place)))
+
+
+def test_evaluate_without_features(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--features"):
+        describe(options(folder, features=str(tmp_path)))
