@@ -85,6 +85,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _may_be_listed(site: Site, seen: Observed) -> bool:
+    if not site.command.photos:
+        return False
     reached = seen.reached.get(site.input.bucket)
     return reached is None or reached.access is Access.GRANTED
 
@@ -101,7 +103,7 @@ def _offline_site(arguments: argparse.Namespace) -> Site:
 
 
 def count_photos(context: Context, asked: int | None, extra: Sequence[str]) -> int | None:
-    """Photos that a run takes: as asked, else counted in the input; None where there is no input yet.
+    """Photos that a run takes: as asked, else counted in the input; None where there is no input yet, or no photos.
 
     Args:
         extra: arguments of the job behind those of the specification.
@@ -109,10 +111,10 @@ def count_photos(context: Context, asked: int | None, extra: Sequence[str]) -> i
     from deploy.aws import s3
     from deploy.errors import AwsError, DeniedError
 
-    if asked is not None:
+    if asked is not None or not context.site.command.photos:
         return asked
     try:
-        return taken(s3.labels(context.aws, context.site.input), context.site.spec.job(*extra))
+        return taken(s3.labels(context.aws, context.site.input), context.site.job(*extra))
     except DeniedError as error:
         raise DeniedError(f"input {context.site.input}: {error}") from error
     except AwsError as error:

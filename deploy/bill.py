@@ -86,9 +86,9 @@ def _billed_run(context: Context, submission: Submission, *, wait: bool) -> Run:
 
 def _work(context: Context, run: Run, asked: int | None, listed: int | None) -> Work | None:
     """A report that cannot be had, or is of another version, is as good as none."""
-    output = context.site.output
+    output, name = context.site.output, context.site.command.report
     try:
-        found = s3.find(context.aws, output.bucket, f"{output.prefix}/report.json".lstrip("/"))
+        found = s3.find(context.aws, output.bucket, f"{output.prefix}/{name}".lstrip("/")) if name else None
         report, written = (json.loads(found.body), found.written) if found else (None, 0.0)
         attempts = context.site.spec.max_attempts
         return work_of(run, asked=asked, report=report, written=written, listed=listed, attempts=attempts)

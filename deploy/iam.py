@@ -34,8 +34,8 @@ def job_trust(site: Site) -> Policy:
 
 
 def job_policy(site: Site) -> Policy:
-    """What a run may do: read its photos, keep its output, write its logs."""
-    reads = [site.input, *_code(site)]
+    """What a run may do: read what it is given, keep its output, write its logs."""
+    reads = [*(place for place in site.reads.values() if not site.output.holds(place)), *_code(site)]
     listed = [*reads, site.output]
     statements = [
         *_listing(site, listed),

@@ -1,4 +1,4 @@
-"""The command `run-local`: the image on this machine, by the job specification, confined to its two folders."""
+"""The command `run-local`: the image on this machine, by the job specification, confined to what it is given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ from deploy.by_hand import shell_lines
 from deploy.callers_aws import aws_files, aws_variables
 from deploy.container import ContainerRun
 from deploy.errors import ImageError, RunError, SpecError
+from deploy.job_commands import COMMANDS
 from deploy.output_folder import Ids, check_content, output_folder, run_as
-from deploy.run_local import Locally, parse_memory, plan_run
-from deploy.spec import load_spec
+from deploy.run_local import Locally, job_of, local_places, parse_memory, plan_run, writes_file, written_folder
+from deploy.site import PLACEHOLDER
+from deploy.spec import Spec, load_spec
 from deploy.tag import image_name
 from deploy.terminal import say
 
@@ -41,8 +44,10 @@ def add_to(
         epilog="Arguments behind `--` go to the job: "
         "orchard-deploy run-local --input photos --output out -- --varieties 5",
     )
-    parser.add_argument("--input", required=True, metavar="DIR", help="folder of photos, or s3:// address")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the results, or s3:// address")
+    parser.add_argument(
+        "--input", metavar="DIR", help="what the command reads, photos or the output of a run; or s3:// address"
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder for the results, the file for export, or s3:// address")
     parser.add_argument("--image", metavar="NAME", help="image to run (default: the one of this source tree)")
     parser.add_argument("--slots", type=int, default=4, metavar="N", help="task slots, local[N] (default %(default)s)")
     parser.add_argument("--cpus", type=float, metavar="N", help="cores it may use (default: all that the engine has)")
@@ -62,26 +67,31 @@ def add_to(
 
 
 def _run_local(arguments: argparse.Namespace) -> int:
-    run, caller, user = _plan(arguments), _caller(), run_as(_caller())
+    spec, caller, user = load_spec(arguments.spec), _caller(), run_as(_caller())
+    run, written = _plan(spec, arguments), written_folder(spec, arguments.output)
     if arguments.dry_run:
-        if user != caller:
-            check_content(arguments.output)
+        if user != caller and written:
+            check_content(written, exported=writes_file(spec))
         print(*shell_lines(run, caller), sep="\n")
         return 0
     from deploy.docker_engine import DockerEngine
 
     engine = DockerEngine()
     check_image(engine, run.image)
-    with output_folder(arguments.output, caller=caller, user=user):
+    exported = writes_file(spec)
+    with output_folder(written, caller=caller, user=user, exported=exported) if written else nullcontext():
         return run_and_report(engine, run, arguments.memory)
 
 
-def _plan(arguments: argparse.Namespace) -> ContainerRun:
-    spec = load_spec(arguments.spec)
-    remote = any("://" in place for place in (arguments.input, arguments.output))
+def _plan(spec: Spec, arguments: argparse.Namespace) -> ContainerRun:
+    job = job_of(spec, arguments.extra, input=arguments.input, output=arguments.output)
+    read = list(local_places(spec, job))
+    for name, place in read:
+        _check_existing(name, place, spec.command)
+    remote = any("://" in place for place in (*(place for _, place in read), arguments.output or ""))
     asked = Locally(
         image=arguments.image or image_name(arguments.tree, spec),
-        input=_existing(arguments.input),
+        input=arguments.input,
         output=arguments.output,
         slots=arguments.slots,
         cpus=arguments.cpus,
@@ -100,10 +110,18 @@ def _caller() -> Ids:
     return os.getuid(), os.getgid()
 
 
-def _existing(place: str) -> str:
-    if "://" not in place and not Path(place).expanduser().is_dir():
-        raise SpecError(f"--input {place}: no such folder: name a folder of photos, one sub-folder a variety")
-    return place
+def _check_existing(name: str, place: str, command: str) -> None:
+    """Raise `SpecError` unless a place is there that is to be mounted: an engine would make a folder of it."""
+    if PLACEHOLDER.search(place):
+        raise SpecError(f"{name} {place}: a run on this machine knows no account: write the address out")
+    path = Path(place).expanduser()
+    if "://" in place or (path.is_dir() if name == "--input" else path.exists()):
+        return
+    if name != "--input":
+        raise SpecError(f"{name} {place}: no such file or folder: name what {command} is to read")
+    photos = COMMANDS[command].photos
+    cure = "name a folder of photos, one sub-folder a variety" if photos else "name the output of a run"
+    raise SpecError(f"{name} {place}: no such folder: {cure}")
 
 
 def check_image(engine: DockerEngine, name: str) -> None:

@@ -9,8 +9,10 @@ then whose it was, what is new is the folder's owner's.
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.errors import SpecError
@@ -20,7 +22,13 @@ Give = Callable[[int, Callable[[str], Ids]], None]
 ROOT: Ids = (0, 0)
 NOBODY: Ids = (65534, 65534)
 # What tells an output of Orchard, finished or not, from a folder that is someone's.
-_SIGNS = ("report.json", ".partial", ".complete", ".replaced")
+_SIGNS = re.compile(
+    r"report\.json|classifier\.json|model-[0-9a-f]{12}|evaluation\.json|\.partial|\.complete|\.replaced"
+)
+# The names alone are anyone's.
+_LOGS = ("features/_delta_log", "predictions/_delta_log")
+# All that the folder of an exported file may hold: it is named by its file only, `.` or a home for one.
+_EXPORTED = re.compile(r".+\.tflite(\.\d+\.tmp)?")
 # All that a run leaves which was killed before it wrote anything.
 _LOCK = ".lock"
 
@@ -58,9 +66,17 @@ def run_as(caller: Ids) -> Ids:
 
 @contextmanager
 def output_folder(
-    output: str, *, caller: Ids, user: Ids, access: Callable[[Path, int], bool] = os.access, give: Give = give
+    output: str,
+    *,
+    caller: Ids,
+    user: Ids,
+    exported: bool = False,
+    access: Callable[[Path, int], bool] = os.access,
+    give: Give = give,
 ) -> Iterator[None]:
     """The folder for a container that runs as `user`; one that was made here is removed again if it stays empty.
+
+    `exported` says that it is for one exported file.
 
     Raises:
         SpecError: it cannot be made or written, or holds what must not be lent.
@@ -72,27 +88,36 @@ def output_folder(
     made = _make(folder, output)
     _check(folder, output, access)
     try:
-        with _lent(folder, output, caller, user, give) if user != caller else nullcontext():
+        if user == caller:
             yield
+        else:
+            with _opened(folder) as opened:
+                _check_names(opened, output, exported=exported)
+                with _lent(opened, caller, user, give):
+                    yield
     finally:
         if made and not any(folder.iterdir()):
             folder.rmdir()
 
 
 @contextmanager
-def _lent(folder: Path, output: str, caller: Ids, user: Ids, give: Give) -> Iterator[None]:
+def _opened(folder: Path) -> Iterator[int]:
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _check_names(os.listdir(opened), output)
-        # What is `user`'s was left so by a run that was killed.
-        before = {path: caller if ids == user else ids for path, ids in owners(opened).items()}
-        try:
-            give(opened, lambda _: user)
-            yield
-        finally:
-            give(opened, lambda path: before.get(path, before["."]))
+        yield opened
     finally:
         os.close(opened)
+
+
+@contextmanager
+def _lent(opened: int, caller: Ids, user: Ids, give: Give) -> Iterator[None]:
+    # What is `user`'s was left so by a run that was killed.
+    before = {path: caller if ids == user else ids for path, ids in owners(opened).items()}
+    try:
+        give(opened, lambda _: user)
+        yield
+    finally:
+        give(opened, lambda path: before.get(path, before["."]))
 
 
 def _make(folder: Path, output: str) -> bool:
@@ -110,13 +135,32 @@ def _check(folder: Path, output: str, access: Callable[[Path, int], bool]) -> No
         raise SpecError(f"--output {output}: you may not write to it: choose a place that you can write to")
 
 
-def check_content(output: str) -> None:
-    """Raise `SpecError` where a folder is there and holds what must not be lent."""
+def check_content(output: str, *, exported: bool = False) -> None:
+    """Raise `SpecError` where a folder is there and holds what must not be lent, see `output_folder`."""
     folder = Path(output).expanduser()
     if "://" not in output and folder.is_dir():
-        _check_names(os.listdir(folder), output)
+        with _opened(folder) as opened:
+            _check_names(opened, output, exported=exported)
 
 
-def _check_names(names: list[str], output: str) -> None:
-    if set(names) - {_LOCK} and not set(names).intersection(_SIGNS):
+def _check_names(opened: int, output: str, *, exported: bool) -> None:
+    names = set(os.listdir(opened)) - {_LOCK}
+    if exported and (others := sorted(name for name in names if not _EXPORTED.fullmatch(name))):
+        what = f"holds other files ({others[0]} for one), whose owner would change"
+        raise SpecError(
+            f"--output: the file's folder, {output}, {what}: choose a new folder, such as robot/fruit.tflite"
+        )
+    if (
+        names
+        and not exported
+        and not any(map(_SIGNS.fullmatch, names))
+        and not any(_is_in(opened, log) for log in _LOGS)
+    ):
         raise SpecError(f"--output {output}: holds files, but no output of Orchard: choose an empty or a new folder")
+
+
+def _is_in(opened: int, path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path, dir_fd=opened).st_mode)
+    except OSError:
+        return False

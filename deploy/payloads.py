@@ -14,6 +14,7 @@ from typing import Any
 
 from deploy.errors import SpecError
 from deploy.iam import JOB_POLICY, job_policy, job_trust, repository_policy
+from deploy.job_commands import to_words
 from deploy.site import S3Place, Site
 from deploy.spark import spark_properties
 from deploy.targets import EKS, Target
@@ -281,16 +282,23 @@ def job_arguments(site: Site, extra: tuple[str, ...]) -> list[str]:
     """The arguments of the job's main file.
 
     Raises:
-        SpecError: one of them cannot work, or names a Spark master: with its own the run would use none of its
-            executors.
+        SpecError: one of them cannot work; names a Spark master: with its own the run would use none of its executors;
+            or names what the job's role may not read.
     """
-    options = site.spec.job(*extra, input=str(site.input), output=str(site.output))
-    if options.master is not None:
+    options = site.job(*extra)
+    master = getattr(options, "master", None)
+    if master is not None:
         raise SpecError(
-            f"arguments of the job: --master {options.master}: the service sets it: remove it from `arguments` in the "
+            f"arguments of the job: --master {master}: the service sets it: remove it from `arguments` in the "
             "specification or from the command line"
         )
-    return options.to_args()
+    for name, place in site.further(options):
+        if not any(known.holds(place) for known in (*site.reads.values(), site.output)):
+            raise SpecError(
+                f"{name}: {place}: the job's role may not read it: name it in `arguments` of the specification, then "
+                "call `orchard-deploy up`"
+            )
+    return to_words(site.spec.command, options)
 
 
 def _overrides(defaults: Mapping[str, str], logs: S3Place | None) -> Payload:

@@ -307,7 +307,7 @@ def plan_rights(site: Site, seen: Observed) -> Iterator[Action]:
         yield _iam(
             "put_role_policy",
             payloads.put_role_policy(site),
-            f"let role {site.role} read the photos and keep the output",
+            f"let role {site.role} read the input and keep the output",
         )
 
 

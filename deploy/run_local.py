@@ -6,16 +6,19 @@ What the cloud would get, but for master, sizes and paths.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from deploy.container import ContainerRun, Mount
 from deploy.errors import SpecError
+from deploy.job_commands import COMMANDS, Options, further_places, shown, to_words
 from deploy.spec import Spec
 
-INPUT, OUTPUT, AWS = "/input", "/output", "/aws"
+OUTPUT, AWS = "/output", "/aws"
 SPARK_SUBMIT = "/usr/lib/spark/bin/spark-submit"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # In the image: quiet logs, no UI, and the archive of Spark's classes, for a JVM of this machine's own. It stands in for
@@ -33,7 +36,8 @@ class Locally:
     """What a run on this machine is asked for, beside the specification.
 
     Attributes:
-        input, output: folders, or s3:// addresses, which the container then reaches through `network`.
+        input, output: folders, or s3:// addresses, which the container then reaches through `network`; None where the
+            command gets none.
         slots: task slots of the local master.
         cpus: cores the container may use; None for all that the engine has.
         memory: bytes it may use.
@@ -49,8 +53,8 @@ class Locally:
     """
 
     image: str
-    input: str
-    output: str
+    input: str | None
+    output: str | None
     slots: int
     cpus: float | None = None
     memory: int
@@ -89,9 +93,9 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
     Raises:
         UsageError: the output is the input or inside it. SpecError: arguments that the job refuses.
     """
-    _check_place(asked)
-    places = [_place(asked.input, INPUT, read_only=True), _place(asked.output, OUTPUT, read_only=False)]
-    job = replace(spec.job(*asked.extra, input=places[0].uri, output=places[1].uri), master=None)
+    job = job_of(spec, asked.extra, input=asked.input, output=asked.output)
+    _check_place(spec, asked)
+    places = list(_places(spec.command, job))
     heap = max(_LEAST_HEAP, asked.memory // 4)
     properties = {**spec.spark_properties, "spark.driver.memory": f"{heap >> 20}m"}
     return ContainerRun(
@@ -104,9 +108,9 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
             LOCAL_CONF,
             *_conf(properties),
             spec.entry_point,
-            *job.to_args(),
+            *to_words(spec.command, _moved(job, places)),
         ),
-        mounts=(*(place.mount for place in places if place.mount),),
+        mounts=tuple(dict.fromkeys(place.mount for place in places if place.mount)),
         memory=asked.memory,
         cpus=asked.cpus,
         network=asked.network,
@@ -120,23 +124,84 @@ def plan_run(spec: Spec, asked: Locally) -> ContainerRun:
     )
 
 
-def _check_place(asked: Locally) -> None:
+def job_of(spec: Spec, extra: tuple[str, ...], *, input: str | None, output: str | None) -> Options:
+    """The options of a run on this machine, with this machine's own places.
+
+    Raises:
+        SpecError: a place is missing, or nothing that the command reads; an argument that it refuses.
+    """
+    command = COMMANDS[spec.command]
+    if command.input is None and input is not None:
+        raise SpecError(f"--input {input}: {spec.command} reads none: leave it out")
+    for name, place in (("--input", input if command.input else "none"), ("--output", output)):
+        if place is None and "photos" not in command.files:  # only `predict` can do without
+            raise SpecError(f"{name}: {spec.command} needs one: add it")
+    return spec.job(*extra, input=input, output=output)
+
+
+def local_places(spec: Spec, job: Options) -> Iterator[tuple[str, str]]:
+    """What a run reads: each flag or argument, as a person gives it, and its place."""
+    name = COMMANDS[spec.command].input
+    if name and (source := getattr(job, name)):
+        yield "--input", source
+    yield from ((shown(job, option), place) for option, place in further_places(spec.command, job))
+
+
+def writes_file(spec: Spec) -> bool:
+    """Whether the output names one file."""
+    return "output" in COMMANDS[spec.command].files
+
+
+def written_folder(spec: Spec, output: str | None) -> str | None:
+    """The folder or address that a run writes to: of a file the one that it is in."""
+    return str(Path(output).parent) if output and "://" not in output and writes_file(spec) else output
+
+
+def _check_place(spec: Spec, asked: Locally) -> None:
     """The job's own check, which in the container sees two folders of other names."""
-    from orchard.tables.output import check_apart
+    if COMMANDS[spec.command].photos and asked.input and asked.output:
+        from orchard.tables.output import check_apart
 
-    check_apart(asked.output, asked.input)
+        check_apart(asked.output, asked.input)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Place:
+    option: str
     uri: str
     mount: Mount | None
 
 
-def _place(where: str, target: str, *, read_only: bool) -> _Place:
+def _places(name: str, job: Options) -> Iterator[_Place]:
+    """What of the job are places, as the container sees them: each below a folder named after its option."""
+    command = COMMANDS[name]
+    own = [(option, getattr(job, option)) for option in (command.input, "output") if option]
+    named = [*((option, place) for option, place in own if place), *further_places(name, job)]
+    for option, where in named:
+        folder = f"/{option}"
+        if isinstance(getattr(job, option), tuple):  # several, whose names may be the same, and which the job prints
+            folder += os.path.dirname(os.path.abspath(os.path.expanduser(where)))
+        yield _place(option, where, folder, is_file=option in command.files)
+
+
+def _place(option: str, where: str, folder: str, *, is_file: bool) -> _Place:
     if "://" in where:
-        return _Place(where, None)
-    return _Place(target, Mount(source=Path(where).expanduser().absolute(), target=target, read_only=read_only))
+        return _Place(option=option, uri=where, mount=None)
+    source, read_only = Path(where).expanduser().absolute(), option != "output"
+    uri = f"{folder}/{source.name}" if is_file else folder
+    mounted = (source, uri) if read_only or not is_file else (source.parent, folder)  # a file that is yet to be made
+    return _Place(option=option, uri=uri, mount=Mount(source=mounted[0], target=mounted[1], read_only=read_only))
+
+
+def _moved(job: Options, places: list[_Place]) -> Options:
+    """The job with the container's own places, and the master that spark-submit gets."""
+    found: dict[str, list[str]] = {}
+    for place in places:
+        found.setdefault(place.option, []).append(place.uri)
+    moved: dict[str, Any] = {"master": None} if hasattr(job, "master") else {}
+    for option, uris in found.items():
+        moved[option] = tuple(uris) if isinstance(getattr(job, option), tuple) else uris[0]
+    return replace(job, **moved)
 
 
 def _conf(properties: Mapping[str, str]) -> Iterator[str]:

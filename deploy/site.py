@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deploy.errors import SpecError
+from deploy.job_commands import COMMANDS, Command, Options, further_places, shown
 from deploy.spec import Spec
 
 # Marks everything that the launchers make; its value is the name of the specification.
 OWNER_TAG = "orchard:application"
+# What is filled in, also within arguments.
+PLACEHOLDER = re.compile("{(bucket|account|region)}")
 # Stands for an account that has not been asked for.
 NO_ACCOUNT = "000000000000"
 
@@ -67,6 +71,10 @@ class S3Place:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def holds(self, other: S3Place) -> bool:
+        """Whether another place is this one or lies below it."""
+        return self.bucket == other.bucket and f"{other.prefix}/".startswith(f"{self.prefix}/".lstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,47 @@ class Site:
         """The main file: in the image, or in S3."""
         return self._filled("entryPoint", self.spec.entry_point)
 
+    @property
+    def command(self) -> Command:
+        """The command of the job."""
+        return COMMANDS[self.spec.command]
+
+    def job(self, *extra: str) -> Options:
+        """The options of the job in this account, with `extra` arguments behind those of the specification.
+
+        Raises:
+            SpecError: an argument that the command does not know, or a value that it refuses.
+        """
+        words = [self._filled("arguments", word) if PLACEHOLDER.search(word) else word for word in self.spec.arguments]
+        spec, source = replace(self.spec, arguments=tuple(words)), self.input if self.command.input else None
+        return spec.job(*extra, input=str(source) if source else None, output=str(self.output))
+
+    def further(self, job: Options) -> Iterator[tuple[str, S3Place]]:
+        """Argument and place of all that the job reads beside its input.
+
+        Raises:
+            SpecError: a place that is not in S3.
+        """
+        for option, text in further_places(self.spec.command, job):
+            name = shown(job, option)
+            yield name, parse_place(name, text)
+
+    @cached_property
+    def reads(self) -> dict[str, S3Place]:
+        """What a run by the specification alone reads: key or argument, and place."""
+        source = {"input": self.input} if self.command.input else {}
+        # Not parsed where none can be named: whatever is wrong with the arguments, `down` can then delete.
+        return {**source, **(dict(self.further(self.job())) if self.command.further else {})}
+
     @cached_property
     def input(self) -> S3Place:
-        """Where the photos are."""
+        """Where the photos are, or the output of a run; for a command that reads one.
+
+        Raises:
+            SpecError: the specification names none.
+        """
+        if self.spec.input is None:
+            raise SpecError(f"input: {self.spec.command} reads one: name it in the specification")
         return self._place("input", self.spec.input)
 
     @cached_property
@@ -161,7 +207,7 @@ class Site:
     @property
     def named_buckets(self) -> dict[str, str]:
         """The buckets that are not the specification's own, so not ours to make, with the keys that name them."""
-        places = {"input": self.input, "output": self.output, "logs": self.logs}
+        places = {**self.reads, "output": self.output, "logs": self.logs}
         if self.entry_point.startswith("s3"):
             places["entryPoint"] = parse_place("entryPoint", self.entry_point)
         named: dict[str, list[str]] = {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchard.errors import UsageError
-from orchard.options import JobOptions, job_options
 
 from deploy.errors import SpecError
+from deploy.job_commands import RUN, Options, join, parse
 
 SPEC_FILE = "emr-serverless.json"
 SCHEMA_FILE = Path(__file__).with_name("emr-serverless.schema.json")
@@ -54,7 +54,8 @@ class Spec:
     driver: Worker
     executor: Worker
     entry_point: str
-    input: str
+    command: str = RUN
+    input: str | None = None
     output: str
     region: str | None = None
     bucket: str | None = None
@@ -78,22 +79,18 @@ class Spec:
         """The architecture in the words of container images."""
         return {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[self.architecture]
 
-    def job(self, *extra: str, input: str | None = None, output: str | None = None) -> JobOptions:
-        """The options of the job, with `extra` arguments behind those of the specification.
-
-        `input` and `output` are used in place of the specification's where given.
+    def job(self, *extra: str, input: str | None, output: str | None) -> Options:
+        """The options of the job with these places, and `extra` arguments behind those of the specification.
 
         Raises:
-            SpecError: an argument that the job does not know, or a value that it refuses.
+            SpecError: an argument that the command does not know, or a value that it refuses.
         """
-        arguments = ["--input", input or self.input, "--output", output or self.output, *self.arguments, *extra]
         try:
-            options = job_options(arguments)
+            return parse(self.command, join(self.command, self.arguments, extra), input=input, output=output)
         except UsageError as exc:
             raise SpecError(
                 f"arguments of the job: {exc}: mend `arguments` in the specification or the command line"
             ) from exc
-        return replace(options, input=input or self.input, output=output or self.output)
 
 
 def load_spec(path: Path) -> Spec:

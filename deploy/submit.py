@@ -89,7 +89,7 @@ def check_ready(context: Context, seen: Observed, photos: int | None = None) -> 
 
 def check_photos(site: Site, photos: int | None) -> None:
     """Raise `RefusedError` if the input was counted and is empty: its run would be paid for, too."""
-    if photos == 0:
+    if photos == 0 and site.command.photos:
         raise RefusedError(
             f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)"
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchard.options import JobOptions
 
+from deploy.job_commands import Options
 from deploy.observed import Run
 
 # Seconds that S3's times, which are whole seconds, and the driver's own clock may be off from the service's.
@@ -33,12 +34,14 @@ class Work:
     source: str
 
 
-def taken(labels: Iterable[str], job: JobOptions) -> int:
+def taken(labels: Iterable[str], job: Options) -> int:
     """Photos that a job takes of those with these labels, as `orchard.photos.photo.arrange` does.
 
-    So many of each of the first varieties.
+    `run` takes so many of each of the first varieties, `predict` all.
     """
     photos = Counter(labels)
+    if not isinstance(job, JobOptions):
+        return photos.total()
     return sum(min(photos[label], job.per_variety or photos[label]) for label in sorted(photos)[: job.varieties])
 
 
@@ -84,9 +87,10 @@ def _reported(report: Mapping[str, Any], attempts: int) -> Work:
     What it found there may be an earlier attempt's, and so on the same bill.
     """
     counts, update = report["counts"], report["update"]
+    done = counts["predicted"] if "predicted" in counts else counts["featurized"]
     if not update["kept"]:
-        return Work(photos=counts["featurized"], exact=True, source="report")
+        return Work(photos=done, exact=True, source="report")
     if attempts > 1:
-        return Work(photos=counts["featurized"], exact=False, source="report")
+        return Work(photos=done, exact=False, source="report")
     given = update["new"] + update["changed"] + update["retried"]
-    return Work(photos=min(given, counts["featurized"]), exact=not counts["rejected"], source="report")
+    return Work(photos=min(given, done), exact=not counts["rejected"], source="report")

@@ -15,6 +15,7 @@ from pathlib import Path
 from deploy.container import ContainerRun
 from deploy.docker_engine import DockerEngine, RunningContainer
 from deploy.errors import DeployError
+from deploy.job_commands import COMMANDS, RUN
 from deploy.rehearsal.orders import Order, Running
 from deploy.run_local import LOCAL_CONF, SPARK_SUBMIT
 
@@ -98,7 +99,8 @@ def this_tree(order: Order) -> list[str]:
     """The job of this installation by its own `spark-submit`, in the place of the image's."""
     submit = Path(sys.executable).with_name("spark-submit")
     main = Path(__file__).resolve().parents[2] / "app" / "orchard" / "__main__.py"
-    return [str(submit), *submit_words(order), str(main), "run", *order.arguments]
+    command = () if order.arguments[:1] and order.arguments[0] in COMMANDS else (RUN,)  # as the image's main.py has it
+    return [str(submit), *submit_words(order), str(main), *command, *order.arguments]
 
 
 class ContainerRunner:

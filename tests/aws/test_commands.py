@@ -269,7 +269,7 @@ def test_a_dry_run_of_submit_up_names_a_change_of_the_role_and_submit_alone_is_n
     edit(tree, output="s3://{bucket}/elsewhere")
     dry, real = command("submit", "--dry-run", "--up"), command("submit", "--up")
     assert (dry[0], real[0]) == (0, 0)
-    assert to_do(dry[2]) == ["let role orchard-job-us-east-1 read the photos and keep the output"]
+    assert to_do(dry[2]) == ["let role orchard-job-us-east-1 read the input and keep the output"]
     assert to_do(dry[2])[0] in said(real[2])
 
 

@@ -66,6 +66,12 @@ def test_of_an_updated_output_only_what_came_to_it_counts() -> None:
     assert work(report(update=update)) == Work(photos=7, exact=False, source="report")  # the 2 may be of any run
 
 
+def test_the_report_of_a_prediction_counts_what_it_predicted() -> None:
+    update = {"new": 5, "changed": 1, "removed": 3, "kept": 33, "retried": 1}
+    counts = {"listed": 40, "predicted": 40, "rejected": 0}
+    assert work(report(update=update, counts=counts)) == Work(photos=7, exact=True, source="report")
+
+
 def test_what_an_earlier_attempt_did_is_on_the_same_bill() -> None:
     found = report(kept=20)
     assert work(found, attempts=2) == Work(photos=38, exact=False, source="report")
@@ -193,3 +199,22 @@ def test_a_report_that_cannot_be_read_is_as_good_as_none(tree: Path, stage: Memo
         context, ended, load_prices(PRICES_FILE, region=REGION, architecture="X86_64"), photos=None, wait=False
     )
     assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (50, False, "input")
+
+
+def test_the_bill_of_a_prediction_is_by_its_own_report(tree: Path, stage: MemoryStage) -> None:
+    context = context_of(tree, command="predict", arguments=("s3://{bucket}/classifier",))
+    up(context)
+    up(context)
+    ended = watch(
+        Watch(context, submit(context, Wanted(photos=50)), patience=0),
+        seconds=30,
+        detach=False,
+        ask=lambda question: None,
+    )
+    job = stage.serverless.floor.jobs[ended.run or ""]
+    stage.serverless.floor.put(replace(job, ended=(job.ended or 0) + 60))
+    content = report(begun=job.started or 0, counts={"listed": 40, "predicted": 39, "rejected": 1})
+    s3.write(context.aws, context.site.output.bucket, "features/predictions.json", json.dumps(content).encode())
+    prices = load_prices(PRICES_FILE, region=REGION, architecture="X86_64")
+    facts = bill_facts(context, ended, prices, photos=None, wait=False)
+    assert (facts["photos"], facts["photos_exact"], facts["photos_from"]) == (39, True, "report")

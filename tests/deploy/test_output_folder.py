@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import SpecError
-from deploy.output_folder import NOBODY, ROOT, Ids, output_folder, run_as
+from deploy.output_folder import NOBODY, ROOT, Ids, check_content, output_folder, run_as
 
 CALLER = (os.getuid(), os.getgid())
 
@@ -45,13 +45,59 @@ def test_what_is_lent_is_given_back_whatever_happens(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("sign", ["report.json", ".partial", ".complete", ".replaced", ".lock"])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        *(
+            "report.json",
+            ".partial",
+            ".complete",
+            ".replaced",
+            ".lock",
+            "features/_delta_log",
+            "predictions/_delta_log",
+        ),
+        *("classifier.json", "model-0123456789ab", "evaluation.json"),
+    ],
+)
 def test_an_earlier_output_is_lent_whatever_a_kill_left_of_it(tmp_path: Path, sign: str) -> None:
-    (tmp_path / sign).touch()
+    (tmp_path / sign).mkdir(parents=True)
     lending = Lending()
     with output_folder(str(tmp_path), caller=ROOT, user=NOBODY, give=lending):
         pass
     assert lending.owners == [NOBODY, CALLER]
+
+
+@pytest.mark.parametrize("names", [[], ["fruit.tflite", "small.tflite", "fruit.tflite.17.tmp"]])
+def test_the_folder_of_exported_files_is_lent(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    lending = Lending()
+    with output_folder(str(tmp_path), caller=ROOT, user=NOBODY, exported=True, give=lending):
+        pass
+    assert lending.owners == [NOBODY, CALLER]
+
+
+@pytest.mark.parametrize("name", ["features", "predictions"])
+def test_a_folder_with_the_name_of_a_table_is_no_output(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(SpecError, match="no output of Orchard"):
+        check_content(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "classifier.json", "report.json"])
+def test_an_exported_file_does_not_lend_what_lies_beside_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "fruit.tflite").touch()
+    lending = Lending()
+    with (
+        pytest.raises(SpecError, match=name) as raised,
+        output_folder(str(tmp_path), caller=ROOT, user=NOBODY, exported=True, give=lending),
+    ):
+        raise AssertionError("it was opened")
+    assert (lending.owners, raised.value.exit_code) == ([], 2)
+    with pytest.raises(SpecError, match=name):
+        check_content(str(tmp_path), exported=True)
 
 
 def test_a_folder_of_other_files_is_not_lent(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from deploy.spark import spark_properties
 from deploy.spec import SPEC_FILE, Spec
 from tests.deploy.conftest import ROOT
 
+Typed = Callable[[str, str], tuple[int, str, str]]
 TREE = ["--spec", str(ROOT / SPEC_FILE), "--tree", str(ROOT)]
 ASKED = Locally(image="orchard:x", input="/photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001))
 
@@ -149,3 +153,152 @@ def test_amounts_of_memory(text: str, size: int) -> None:
 def test_no_amount_of_memory(text: str) -> None:
     with pytest.raises(SpecError, match="not an amount of memory"):
         parse_memory(text)
+
+
+# Command, what is asked for, the job's words in the container, and what is mounted where, read-only but for the output.
+CASES: dict[str, tuple[str, dict[str, Any], str, dict[str, str]]] = {
+    "train": (
+        "train",
+        {"input": "/features", "extra": ("--labels", "first-word", "--test", "/test set")},
+        "train --features /features --output /output --labels first-word --test /test",
+        {"/features": "/features", "/test": "/test set", "/output": "/out"},
+    ),
+    "train by a CSV file": (
+        "train",
+        {"input": "/features", "extra": ("--labels", "/sheets/classes.csv")},
+        "train --features /features --output /output --labels /labels/classes.csv",
+        {"/features": "/features", "/labels/classes.csv": "/sheets/classes.csv", "/output": "/out"},
+    ),
+    "evaluate": (
+        "evaluate",
+        {"input": "/features", "extra": ("/model", "--unfamiliar", "s3://bucket/others")},
+        "evaluate /classifier --features /features --output /output --unfamiliar s3://bucket/others",
+        {"/features": "/features", "/classifier": "/model", "/output": "/out"},
+    ),
+    "predict": (
+        "predict",
+        {"input": "/photos", "extra": ("/model", "--overwrite", "--master", "local[9]")},
+        "predict /classifier --input /input --output /output --overwrite",
+        {"/input": "/photos", "/classifier": "/model", "/output": "/out"},
+    ),
+    "predict photos": (
+        "predict",
+        {"input": None, "output": None, "extra": ("/model", "/a/1.jpg", "/b/1.jpg", "/a/1.jpg")},
+        "predict /classifier /photos/a/1.jpg /photos/b/1.jpg /photos/a/1.jpg",
+        {"/classifier": "/model", "/photos/a/1.jpg": "/a/1.jpg", "/photos/b/1.jpg": "/b/1.jpg"},
+    ),
+    "export": (
+        "export",
+        {"input": None, "output": "/robot/fruit.tflite", "extra": ("/model", "--quantize", "int8", "--photos", "/p")},
+        "export /classifier --output /output/fruit.tflite --quantize int8 --photos /photos",
+        {"/classifier": "/model", "/photos": "/p", "/output": "/robot"},
+    ),
+    "all in S3": (
+        "export",
+        {"input": None, "output": "s3://bucket/fruit.tflite", "extra": ("s3://bucket/model",)},
+        "export s3://bucket/model --output s3://bucket/fruit.tflite",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_command_gets_what_its_flags_name(spec: Spec, case: str) -> None:
+    command, asked, words, mounts = CASES[case]
+    run = plan_run(replace(spec, command=command, arguments=()), replace(ASKED, **asked))
+    place = run.command.index("local:///opt/orchard/main.py")
+    assert " ".join(run.command[place + 1 :]) == words
+    assert {mount.target: str(mount.source) for mount in run.mounts} == mounts
+    assert [mount.target for mount in run.mounts if not mount.read_only] == [
+        name for name in mounts if name == "/output"
+    ]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Runs `run-local` for a command, among an output of a run, a classifier and a photo: code, output and errors."""
+    for name in ("out/features", "model", "photos"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "photos" / "1.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    content = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
+
+    def run(command: str, words: str) -> tuple[int, str, str]:
+        (tmp_path / SPEC_FILE).write_text(json.dumps({**content, "command": command, "arguments": []}))
+        code = main(["run-local", "--tree", str(ROOT), "--image", "orchard:x", *words.split()])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "mounted"),
+    [
+        ("train", "--input out --output new", ["out,target=/features,readonly", "new,target=/output"]),
+        (
+            "evaluate",
+            "--input out --output new -- model",
+            ["out,target=/features,readonly", "model,target=/classifier"],
+        ),
+        (
+            "predict",
+            "--input photos --output new -- model",
+            ["photos,target=/input,readonly", "model,target=/classifier"],
+        ),
+        (
+            "predict",
+            "-- model photos/1.jpg",
+            ["model,target=/classifier", "photos/1.jpg,target=/photos{here}/photos/1.jpg,readonly"],
+        ),
+        ("export", "--output new/x.tflite -- model", ["model,target=/classifier,readonly", "new,target=/output"]),
+    ],
+)
+def test_the_docker_run_line_of_every_command(typed: Typed, command: str, words: str, mounted: list[str]) -> None:
+    code, out, err = typed(command, f"--dry-run {words}")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("docker run ")]
+    assert f"local:///opt/orchard/main.py {command} " in line
+    assert "--network none" in line
+    for mount in mounted:
+        assert f"type=bind,source={Path.cwd()}/{mount.format(here=Path.cwd())}" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        ("run", "--output new", "--input: run needs one"),
+        ("train", "--output new", "--input: train needs one"),
+        ("train", "--input out", "--output: train needs one"),
+        ("train", "--input none --output new", "--input none: no such folder: name the output of a run"),
+        ("train", "--input photos/1.jpg --output new", "--input photos/1.jpg: no such folder"),
+        ("run", "--input none --output new", "--input none: no such folder: name a folder of photos"),
+        ("train", "--input out --output new -- --test none", "--test none: no such file or folder"),
+        ("train", "--input out --output new -- --labels none.csv", "--labels none.csv: no such file or folder"),
+        ("evaluate", "--input out --output new", "CLASSIFIER"),
+        ("evaluate", "--input out --output new -- none", "CLASSIFIER none: no such file or folder"),
+        ("evaluate", "--input out --output new -- s3://{bucket}/model", "knows no account"),
+        ("predict", "-- model", "give photos, or --input and --output"),
+        ("predict", "-- model none.jpg", "PHOTO none.jpg: no such file or folder"),
+        ("predict", "--input photos --output photos/new -- model", "is inside --input photos"),
+        ("predict", "--input photos -- model", "give photos, or --input and --output"),
+        ("export", "--input out --output x.tflite -- model", "--input out: export reads none"),
+        ("export", "-- model", "--output: export needs one"),
+        ("export", "--output x.tflite -- model --photos none", "--photos none: no such file or folder"),
+    ],
+)
+def test_what_a_command_cannot_do_with_is_one_line(typed: Typed, command: str, words: str, message: str) -> None:
+    code, out, err = typed(command, words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [("--output new", "none"), ("--output s3://bucket/new", "bridge"), ("--output new -- --test s3://b/t", "bridge")],
+)
+def test_a_container_gets_a_network_where_any_place_is_in_s3(typed: Typed, words: str, network: str) -> None:
+    code, out, _ = typed("train", f"--dry-run --input out {words}")
+    assert code == 0
+    assert f"--network {network} " in out

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orchard.options import JobOptions
 
 from deploy.errors import SpecError
+from deploy.job_commands import COMMANDS
 from deploy.spec import SCHEMA_FILE, SPEC_FILE, Spec, load_spec
 from tests.deploy.conftest import ROOT
 
@@ -26,7 +28,7 @@ def changed(tmp_path: Path, **values: Any) -> Path:
 def test_the_projects_own_specification_is_read_whole(spec: Spec) -> None:
     assert (spec.executors, spec.driver.cpu, spec.executor.memory, spec.executor.disk) == (2, 4, 16, 20)
     assert spec.base_image == "public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"
-    assert spec.job().variance == 0.9
+    assert spec.job(input="in", output="out") == JobOptions(input="in", output="out", variance=0.9)
 
 
 def test_the_schema_and_the_object_know_the_same_fields() -> None:
@@ -43,6 +45,7 @@ def test_the_schema_and_the_object_know_the_same_fields() -> None:
         ({"entryPoint": "main.py"}, "entryPoint: 'main.py' does not match"),
         ({"sparkProperties": {"hive.x": "1"}}, "sparkProperties: 'hive.x' does not match"),
         ({"excutors": 2}, "the top level: Additional properties are not allowed"),
+        ({"command": "report"}, "command: 'report' is not one of"),
         ({"image": {}}, "image: 'repository' is a required property"),
         ({"image": {"repository": "x"}}, "image.repository: 'x' is too short"),
     ],
@@ -50,6 +53,27 @@ def test_the_schema_and_the_object_know_the_same_fields() -> None:
 def test_what_the_schema_refuses_is_named_with_its_place(tmp_path: Path, values: dict[str, Any], place: str) -> None:
     with pytest.raises(SpecError, match=place):
         load_spec(changed(tmp_path, **values))
+
+
+def without_input(tmp_path: Path, command: str) -> Path:
+    path = changed(tmp_path, command=command, arguments=[])
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({name: value for name, value in content.items() if name != "input"}), encoding="utf-8")
+    return path
+
+
+def test_export_alone_needs_no_input(tmp_path: Path) -> None:
+    assert load_spec(without_input(tmp_path, "export")).input is None
+    for command in COMMANDS.keys() - {"export"}:
+        with pytest.raises(SpecError, match="the top level: 'input' is a required property"):
+            load_spec(without_input(tmp_path, command))
+
+
+def test_the_schema_and_the_launchers_know_the_same_commands(tmp_path: Path) -> None:
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    assert schema["properties"]["command"]["enum"] == list(COMMANDS)
+    assert load_spec(ROOT / SPEC_FILE).command == "run"
+    assert load_spec(changed(tmp_path, command="train")).command == "train"
 
 
 def test_a_missing_file_and_a_file_that_is_no_json_are_told_apart(tmp_path: Path) -> None:
@@ -61,8 +85,8 @@ def test_a_missing_file_and_a_file_that_is_no_json_are_told_apart(tmp_path: Path
 
 
 def test_further_arguments_win_over_the_specifications(spec: Spec) -> None:
-    job = spec.job("--variance", "0.5", "--varieties", "5", input="/in", output="/out")
-    assert (job.variance, job.varieties, job.input, job.output) == (0.5, 5, "/in", "/out")
+    job = spec.job("--variance", "0.5", "--varieties", "5", "--input", "x", input="/in", output="/out")
+    assert job == JobOptions(input="/in", output="/out", variance=0.5, varieties=5)
 
 
 @pytest.mark.parametrize("arguments", [("--variance", "2"), ("--no-such-flag",), ("--varieties", "many")])
@@ -70,4 +94,4 @@ def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(
     spec: Spec, arguments: tuple[str, ...]
 ) -> None:
     with pytest.raises(SpecError, match="arguments of the job"):
-        spec.job(*arguments)
+        spec.job(*arguments, input="/in", output="/out")

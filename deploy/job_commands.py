@@ -1,0 +1,155 @@
+"""The commands of the job that a specification can name: their flags, and the places that they read. Pure.
+
+The flags themselves are defined by the job; this module knows which of them are places.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from orchard.classifier.options import (
+    LABEL_RULES,
+    EvaluateOptions,
+    ExportOptions,
+    PredictOptions,
+    TrainOptions,
+    add_evaluate_arguments,
+    add_export_arguments,
+    add_predict_arguments,
+    add_train_arguments,
+    given,
+    parse_words,
+)
+from orchard.errors import UsageError
+from orchard.options import JobOptions, add_job_arguments, flag, parse_job_options
+
+Options = JobOptions | TrainOptions | EvaluateOptions | PredictOptions | ExportOptions
+RUN = "run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What the launchers know of one command.
+
+    Attributes:
+        add_arguments: gives a parser its flags.
+        options: of a parsed command line.
+        input: the option that the specification's input is given to; None where the command has none.
+        further: options that name what else it reads.
+        files: those of all these that name one file, not a folder.
+        report: name in the output of what counts the photos that it featurized; None for commands that take none.
+    """
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    options: Callable[[argparse.Namespace], Options]
+    input: str | None
+    further: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    report: str | None = None
+
+    @property
+    def photos(self) -> bool:
+        """Whether the input is photos, each of which it may have to featurize."""
+        return self.report is not None
+
+
+COMMANDS: Mapping[str, Command] = {
+    RUN: Command(add_arguments=add_job_arguments, options=parse_job_options, input="input", report="report.json"),
+    "train": Command(
+        add_arguments=add_train_arguments,
+        options=TrainOptions.of,
+        input="features",
+        further=("test", "labels"),
+        files=("labels",),
+    ),
+    "evaluate": Command(
+        add_arguments=add_evaluate_arguments,
+        options=EvaluateOptions.of,
+        input="features",
+        further=("classifier", "unfamiliar", "labels"),
+        files=("labels",),
+    ),
+    "predict": Command(
+        add_arguments=add_predict_arguments,
+        options=PredictOptions.of,
+        input="input",
+        further=("classifier", "photos"),
+        files=("photos",),
+        report="predictions.json",
+    ),
+    "export": Command(
+        add_arguments=add_export_arguments,
+        options=ExportOptions.of,
+        input=None,
+        further=("classifier", "photos"),
+        files=("output",),
+    ),
+}
+
+
+def parse(name: str, words: Sequence[str], *, input: str | None = None, output: str | None = None) -> Options:
+    """The options of a command; `input` and `output` win over those in `words`.
+
+    Raises:
+        UsageError: a flag that the command does not know, or a value that it refuses.
+    """
+    command = COMMANDS[name]
+    named = ((command.input, input), ("output", output))
+    places: dict[str, Any] = {option: place for option, place in named if option and place}
+    parser = _RaisingParser(prog=f"orchard {name}", add_help=False, allow_abbrev=False)
+    command.add_arguments(parser)
+    flags = [word for option, place in places.items() for word in (flag(option), place)]
+    return replace(command.options(parse_words(parser, [*flags, *words])), **places)
+
+
+def join(name: str, arguments: Sequence[str], extra: Sequence[str]) -> list[str]:
+    """The specification's arguments and further ones, which win.
+
+    A classifier, the first argument of the commands that read one, takes the place of the specification's.
+    """
+    named = [words[:1] and not words[0].startswith("-") for words in (arguments, extra)]
+    return [*(arguments[1:] if "classifier" in COMMANDS[name].further and all(named) else arguments), *extra]
+
+
+class _RaisingParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def to_words(name: str, options: Options) -> list[str]:
+    """What follows `orchard` on the command line that gives these options back; `run` itself is left out."""
+    if isinstance(options, JobOptions):
+        return options.to_args()
+    values = given(options)
+    named = [values.pop(option, ()) for option in ("classifier", "photos") if option in positional(options)]
+    flags = [word for option, value in values.items() for word in _flag_words(option, value)]
+    return [name, *(word for value in named for word in ([value] if isinstance(value, str) else value)), *flags]
+
+
+def positional(options: Options) -> tuple[str, ...]:
+    """The options that are given without a flag."""
+    if isinstance(options, JobOptions | TrainOptions):
+        return ()
+    return ("classifier", "photos") if isinstance(options, PredictOptions) else ("classifier",)
+
+
+def _flag_words(option: str, value: object) -> list[str]:
+    return [flag(option)] if value is True else [flag(option), str(value)]
+
+
+def shown(options: Options, option: str) -> str:
+    """An option as the help of its command has it."""
+    names = {"classifier": "CLASSIFIER", "photos": "PHOTO"}
+    return names[option] if option in positional(options) else flag(option)
+
+
+def further_places(name: str, options: Options) -> Iterator[tuple[str, str]]:
+    """Option and place of all that a command reads beside its input."""
+    for option in COMMANDS[name].further:
+        value = getattr(options, option)
+        for place in (value,) if isinstance(value, str) else value or ():
+            if option != "labels" or place not in LABEL_RULES:
+                yield option, place
