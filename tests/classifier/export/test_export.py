@@ -203,3 +203,14 @@ def test_lines_are_those_of_least_squares() -> None:
     scale, offset = fit_lines(given_, (given_ * slopes + 3).astype(np.float32))
     np.testing.assert_allclose(scale, slopes, rtol=1e-5)
     np.testing.assert_allclose(offset, 3, rtol=1e-4)
+
+
+def test_open_target_replaces_exported_files_only(tmp_path: Path) -> None:
+    (tmp_path / "old.tflite").write_bytes(b"\0\0\0\0TFL3...")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "old.tflite")
+    assert open_target(str(tmp_path / "old.tflite")).name == "old.tflite"
+    for name in ("notes.txt", "link"):
+        with pytest.raises(OutputError, match=name):
+            open_target(str(tmp_path / name))
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -1,7 +1,9 @@
 """An export: a classifier and its backbone as one LiteRT file; compared with the classifier before it is written."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,14 @@ from orchard.network.bake.flatbuffer import to_float16
 from orchard.network.bake.heads import Head, convert
 from orchard.photos.decoding import Pixels
 from orchard.storage.objects import is_object_uri
-from orchard.storage.stores import Store, check_writable, open_store
+from orchard.storage.stores import LocalStore, Store, check_writable, open_store
 from orchard.versions import versions
 
 # Largest differences of probabilities, and relative ones of the unfamiliarity; 8 bits are measured, not judged.
 TOLERANCES = {"none": (1e-4, 1e-3), "float16": (1e-2, 2e-2)}
 FEWEST_TO_CALIBRATE = 10
+# Of LiteRT files, from their fifth byte on.
+_MAGIC = b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,22 @@ def open_target(uri: str) -> Target:
         raise UsageError(f"--output {uri}: names no file: name one, fruit.tflite for one")
     target = Target(open_store(folder or ("/" if uri.startswith("/") else ".")), name)
     check_writable(target.store, name)
+    _check_replaceable(target)
     return target
+
+
+def _check_replaceable(target: Target) -> None:
+    """`OutputError` where something else than an exported file is there: a device, a link, a file of the user's."""
+    path = Path(target.store.uri, target.name)
+    if not isinstance(target.store, LocalStore) or not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_file() or not _is_exported(path):
+        raise OutputError(f"--output {target.uri}: is there, and is no LiteRT file: choose another name")
+
+
+def _is_exported(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] == _MAGIC
 
 
 def make(model: Model, network: Network, quantize: str, calibration: Pixels | None, reporter: Reporter) -> bytes:

@@ -1,6 +1,7 @@
 """A saved classifier for single photos, in a notebook or on the command line: no Spark, no JVM."""
 
 import itertools
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Classifier:
         self._model, self._backbone, self._predict = model, backbone, predict
 
     @classmethod
-    def load(cls, uri: str, *, weights: str | None = None) -> Self:
+    def load(cls, uri: str | os.PathLike[str], *, weights: str | None = None) -> Self:
         """Read a classifier from a folder or an s3:// prefix.
 
         Args:
@@ -91,7 +92,7 @@ class Classifier:
             WeightsError: no usable weights.
             OrchardError: anything else that is known to happen.
         """
-        saved = read_classifier(uri)
+        saved = read_classifier(os.fspath(uri))
         network = find_network(saved, weights)
         return cls(saved.model, network.backbone, network.load())
 
