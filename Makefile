@@ -6,7 +6,8 @@ MASTER ?= local[4]
 WORKERS ?= 2
 BIN := .venv/bin
 SAMPLE := out/sample
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# A worker that dies fails the tests at once: after replacing it, pytest-xdist may wait for ever.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart=0
 # The floor stands in pyproject.toml.
 COVERAGE := --cov=orchard --cov-report=term:skip-covered
 # The constraints of [tool.uv] have no hashes, so they are left out where hashes are required.

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from orchard.console import Reporter, progress_line
+from orchard.console import Reporter, progress_line, show
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,19 @@ def test_reporter_log_prints_text_unchanged() -> None:
     stream = io.StringIO()
     Reporter(stream).log("[bold]50%[/bold] of /a very/long " + "path" * 60)
     assert stream.getvalue() == "orchard: [bold]50%[/bold] of /a very/long " + "path" * 60 + "\n"
+
+
+def test_results_leave_signals_alone() -> None:
+    # A test process in which SIGPIPE ends the process dies of the next peer that closes its connection.
+    before = signal.getsignal(signal.SIGPIPE)
+    show({"photos": 50}, [("photos", "50")], as_json=False)
+    assert signal.getsignal(signal.SIGPIPE) is before
+
+
+def test_results_on_a_full_disk(drawn: Path, tmp_path: Path) -> None:
+    words = ["run", "--input", str(drawn), "--output", str(tmp_path / "out"), "--dry-run"]
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "orchard", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "standard output: No space left on device" in done.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from orchard.errors import OutputError
 
 
 class Reporter:
@@ -59,16 +62,37 @@ def progress_line(done: int, total: int, seconds: float) -> str:
     return f"{done:,} of {total:,} photos, {rate:.0f}/s, {left}"
 
 
-def end_with_the_pipe() -> None:
-    """Have a closed pipe, as in `… | head`, end the process as it ends any other command: once the work is done."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+@contextlib.contextmanager
+def results() -> Iterator[TextIO]:
+    """Standard output for a command's results, complete at the end of the `with` block.
+
+    A closed pipe, as in `... | head`, ends the process as it ends any other command. The signal is left alone until
+    then: a process that ignores it, as Python does, survives peers that close their connections.
+
+    Raises:
+        OutputError: nothing can be written there, such as on a full disk.
+    """
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    except OSError as error:
+        _discard_output()
+        raise OutputError(f"standard output: {error.strerror}: redirect it to where there is room") from error
+
+
+def _discard_output() -> None:
+    """What is still buffered would fail again when Python flushes it at its end, with a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(facts: Any, rows: Sequence[tuple[str, str]], *, as_json: bool) -> int:
     """Print what a command found, as JSON or as a table of names and values; returns its exit code, 0."""
-    end_with_the_pipe()
-    if as_json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False), flush=True)
-    else:
-        Reporter().table(rows)
+    with results():
+        if as_json:
+            print(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False))
+        else:
+            Reporter().table(rows)
     return 0

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from orchard.classifier.options import (
     add_predict_arguments,
     add_train_arguments,
 )
-from orchard.console import Reporter, end_with_the_pipe, show
+from orchard.console import Reporter, results, show
 from orchard.errors import UsageError
 
 
@@ -98,10 +97,10 @@ def _predict_photos(options: PredictOptions, arguments: argparse.Namespace) -> i
 
 
 def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    end_with_the_pipe()
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    with results() as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _line(row: Mapping[str, Any]) -> str:
