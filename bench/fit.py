@@ -3,7 +3,7 @@
     python -m bench.fit VARIANT FOLDER
 
 VARIANT is `orchard`, `orchard-spark` (which fetches no components, as with many rows: each pass is a job of Spark) or
-`stock` (pyspark.ml, with its own tolerance and limit of iterations). FOLDER is of `bench.inputs.labelled`. All start
+`stock` (pyspark.ml, with its own tolerance and limit of iterations). FOLDER is of `bench.made_up.labelled`. All start
 from components that they have: pyspark.ml cached in memory, Orchard in its driver or on its disk. Seconds: `reduce` is
 what Orchard takes to have them, from features; `first` the session's first fit, `again` a second.
 """

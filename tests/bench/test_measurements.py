@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.cases import QUICK, Sizes, all_cases, parse_limit, parse_nothing, parse_update
+from bench.cases import QUICK, Sizes, all_cases
 from bench.faults import PREFIX, find_amiss
 from bench.inputs import CaseError, repeated
 from bench.measure import Case, Result, Sample, in_turn, measure, run_case
 from bench.memory import Process, sum_up
 from bench.model import fit_model
+from bench.parsing import parse_limit, parse_nothing, parse_update
 from bench.tables import SECTIONS, to_dict, to_markdown
 from bench.targets import Target, targets
 
