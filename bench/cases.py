@@ -13,7 +13,7 @@ from orchard.network.backbones import MOBILENET_V2
 from orchard.photos.prefetch import AHEAD
 
 from bench.fit import VARIANTS as FITS
-from bench.inputs import SLOTS, daft_python, orchard_run, output, peer, photos, weights
+from bench.inputs import SLOTS, classifier, daft_python, exported, orchard_run, output, peer, photos, weights
 from bench.listing import LAYOUTS
 from bench.made_up import features, labelled
 from bench.measure import Case, Sample
@@ -26,6 +26,7 @@ from bench.parsing import (
     parse_nothing,
     parse_orchard,
     parse_pca,
+    parse_predict,
     parse_update,
 )
 from bench.pca import VARIANTS
@@ -39,6 +40,8 @@ class Sizes:
         photos: of whole runs beside the peers.
         scale: photos of whole runs beside the limit.
         rows: of tables that are fitted.
+        classified: photos that a classifier is trained on, which then answers.
+        answers: photos that its exported file and its backbone answer in turn.
         labelled: rows of 49 classes and 367 components, as of the whole training set, that a classifier is fitted to.
         reads: photos for a task that reads from afar.
         output: photos of an output that is updated.
@@ -50,6 +53,8 @@ class Sizes:
     photos: tuple[int, ...] = (50, 2940)
     scale: tuple[int, ...] = (50, 500, 5_000, 50_000)
     rows: tuple[int, ...] = (50, 3_000, 30_000)
+    classified: int = 2_940
+    answers: int = 300
     labelled: int = 30_000
     reads: int = 600
     output: int = 10_000
@@ -59,7 +64,17 @@ class Sizes:
 
 
 QUICK = Sizes(
-    photos=(50,), scale=(50, 100), rows=(50,), labelled=2_000, reads=60, output=300, delivery=20, faults=300, keys=5_000
+    photos=(50,),
+    scale=(50, 100),
+    rows=(50,),
+    classified=300,
+    answers=20,
+    labelled=2_000,
+    reads=60,
+    output=300,
+    delivery=20,
+    faults=300,
+    keys=5_000,
 )
 
 
@@ -84,6 +99,7 @@ def all_cases(work: Path, sizes: Sizes) -> Iterator[Case]:
             partial(_fit, work, sizes.labelled, variant),
             parse_fit,
         )
+    yield from _answer_cases(work, sizes)
     yield from _read_cases(work, sizes.reads)
     for layout in LAYOUTS:
         listing = partial(_module, "bench.listing", layout, str(sizes.keys))
@@ -143,6 +159,22 @@ def _pca(work: Path, rows: int, variant: str, _: Path) -> list[str]:
 
 def _fit(work: Path, rows: int, variant: str, _: Path) -> list[str]:
     return [sys.executable, "-m", "bench.fit", variant, labelled(work, rows, classes=49, k=367)]
+
+
+def _answer_cases(work: Path, sizes: Sizes) -> Iterator[Case]:
+    yield Case("predict", "predict", 1, partial(_predict, work, sizes.classified), parse_predict)
+    for kind in ("none", "float16"):
+        command = partial(_exported, work, sizes.classified, sizes.answers, kind)
+        yield Case(f"export {kind}", "export", sizes.answers, command, parse_line)
+
+
+def _predict(work: Path, trained: int, _: Path) -> list[str]:
+    photo = min(Path(photos(work, trained)).rglob("*.jpg"))
+    return [sys.executable, "-m", "orchard", "predict", classifier(work, trained), str(photo), "--json"]
+
+
+def _exported(work: Path, trained: int, count: int, kind: str, _: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.exported", exported(work, trained, kind), photos(work, count)]
 
 
 def _read_cases(work: Path, count: int) -> Iterator[Case]:

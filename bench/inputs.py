@@ -91,6 +91,24 @@ def output(work: Path, count: int) -> str:
 
 
 @functools.cache
+def classifier(work: Path, count: int) -> str:
+    """A classifier of so many photos, apples, cherries and tomatoes; its regularization is given, as of any other."""
+    folder = work / f"classifier{count}"
+    flags = ("--labels", "first-word", "--regularization", "1", "--output", str(folder))
+    _must([sys.executable, "-m", "orchard", "train", "--features", output(work, count), *flags])
+    return str(folder)
+
+
+@functools.cache
+def exported(work: Path, count: int, kind: str) -> str:
+    """The LiteRT file of that classifier, quantized as `kind` says."""
+    file = str(work / f"{kind}{count}.tflite")
+    command = [sys.executable, "-m", "orchard", "export", classifier(work, count), "--output", file]
+    _must([*command, "--quantize", kind])
+    return file
+
+
+@functools.cache
 def weights() -> BakedWeights:
     """The baked weights, LiteRT's and Keras's; baked now if they are not there."""
     try:

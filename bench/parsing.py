@@ -76,8 +76,13 @@ def parse_fit(out: str, _: Path) -> Sample:
     return Sample(facts, {"objective": facts.pop("objective")})
 
 
+def parse_predict(out: str, _: Path) -> Sample:
+    """The JSON of `orchard predict` of some photos."""
+    return Sample({"photos": len([answer for answer in json.loads(out) if answer["class"]])})
+
+
 def parse_line(out: str, _: Path) -> Sample:
-    """The JSON line of numbers of `bench.reads`, `bench.listing` or `bench.faults`."""
+    """The JSON line of numbers of `bench.exported`, `bench.reads`, `bench.listing` or `bench.faults`."""
     facts = _last_json(out)
     return Sample({"photos": facts["photos"], **facts})
 

@@ -61,6 +61,20 @@ SECTIONS: dict[str, tuple[str, str, dict[str, str]]] = {
         "defaults (tol 1e-6), Orchard where its objective is the same to 1e-7; passes are pyspark.ml's iterations.",
         {"reduce": "reduce", "first": "first", "again": "again", "passes": "passes"},
     ),
+    "predict": (
+        "One photo by a classifier",
+        "`orchard predict CLASSIFIER PHOTO`, from start to end of the process, after one that put its files into the "
+        "page cache.",
+        WALL,
+    ),
+    "export": (
+        "An exported file against its backbone",
+        "One thread, milliseconds a photo, medians over the photos of a process; all answer a photo in turn. "
+        "`backbone` has its preprocessing in it, as the file has; `model alone` is given scaled pixels. "
+        "Ratios are of times taken together, medians.",
+        {"file": "file, ms", "backbone": "backbone, ms", "plain": "model alone, ms"}
+        | {"ratio": "file / backbone", "plain_ratio": "file / model alone"},
+    ),
     "reads": (
         "One task, near and far from its photos",
         "Reading, decoding, forward pass and writing in one process, no Spark. An S3 endpoint in another process on "

@@ -63,6 +63,7 @@ def targets(sizes: Sizes) -> Iterator[Target]:
     for rows in sizes.rows:
         yield from _pca_targets(rows)
     yield from _fit_targets(sizes.labelled)
+    yield from _answer_targets(sizes.answers)
     yield from _read_targets(sizes.reads)
 
 
@@ -124,6 +125,20 @@ def _fit_targets(rows: int) -> Iterator[Target]:
         for number, which in (("first", "first of a session"), ("again", "later")):
             label = f"fit against pyspark.ml{words}, pyspark.ml's seconds / Orchard's: {which}"
             yield Target(label, rows, ratio(stock, f"classifier {variant} {rows}", number), wanted)
+
+
+def _answer_targets(count: int) -> Iterator[Target]:
+    yield Target(
+        "`orchard predict` of one photo, whole process, s", 1, lambda median: median("predict 1", "wall"), "< 1"
+    )
+    for kind, name in (("none", "exported file"), ("float16", "exported file, 16 bits")):
+        for number, what, wanted in (("ratio", "backbone", "<= 1.03"), ("plain_ratio", "backbone's model alone", "")):
+            value = partial(_number, f"export {kind} {count}", number)
+            yield Target(f"time of the {name} / of the {what}", count, value, wanted)
+
+
+def _number(case: str, number: str, median: Median) -> float:
+    return median(case, number)
 
 
 def _read_targets(count: int) -> Iterator[Target]:

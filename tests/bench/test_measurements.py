@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.cases import QUICK, Sizes, all_cases
+from bench.exported import WARM_UP, times
 from bench.faults import PREFIX, find_amiss
 from bench.inputs import CaseError, repeated
 from bench.measure import Case, Result, Sample, in_turn, measure, run_case
 from bench.memory import Process, sum_up
 from bench.model import fit_model
-from bench.parsing import parse_limit, parse_nothing, parse_update
+from bench.parsing import parse_limit, parse_nothing, parse_predict, parse_update
 from bench.tables import SECTIONS, to_dict, to_markdown
 from bench.targets import Target, targets
 
@@ -72,6 +73,26 @@ def test_parse_update_compares_new_photos() -> None:
     for parse in (partial(parse_update, new=0), parse_nothing):
         with pytest.raises(CaseError):
             parse(facts, Path())
+
+
+def test_parse_predict_counts_answers() -> None:
+    assert parse_predict(json.dumps([{"class": "Apple"}, {"class": "Plum"}]), Path()).numbers == {"photos": 2}
+    assert parse_predict(json.dumps([{"class": None, "reason": "empty"}]), Path()).numbers == {"photos": 0}
+
+
+def test_times_takes_turns_in_every_order() -> None:
+    calls: list[tuple[int, int]] = []
+
+    def call(which: int, number: int) -> None:
+        calls.append((number, which))
+
+    found = times([partial(call, which) for which in range(3)], 12)
+    turns = [calls[start : start + 3] for start in range(3 * WARM_UP, len(calls), 3)]
+    assert [{number for number, _ in turn} for turn in turns] == [{number} for number in range(12)]
+    orders = [tuple(which for _, which in turn) for turn in turns]
+    assert len(set(orders)) == 6
+    assert all(orders.count(order) == 2 for order in orders)
+    assert found.shape == (12, 3)
 
 
 @pytest.mark.parametrize("sizes", [Sizes(), QUICK])
