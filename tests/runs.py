@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from orchard.console import Reporter
 from orchard.options import JobOptions
 from orchard.run import run
+from orchard.spark.session import OpenContext
 from pyspark import SparkContext
 
 
@@ -84,16 +85,21 @@ class Output:
         return np.array([row[column] for row in self.rows(table)], np.float64)
 
 
-def run_in(context: SparkContext, **options: Any) -> Output:
-    """A run in a Spark context that stays open; its summary of facts is in the output's report."""
+def opening(context: SparkContext) -> OpenContext:
+    """In place of `orchard.spark.session.open_context`: gives a context that stays open."""
 
     @contextlib.contextmanager
     def opened(master: str | None, *, log: Callable[[str], None]) -> Iterator[SparkContext]:
         yield context
 
+    return opened
+
+
+def run_in(context: SparkContext, **options: Any) -> Output:
+    """A run in a Spark context that stays open; its summary of facts is in the output's report."""
     values: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     job = JobOptions(**values)
-    run(job, Reporter(io.StringIO()), open_context=opened)
+    run(job, Reporter(io.StringIO()), open_context=opening(context))
     return Output(Path(job.output))
 
 

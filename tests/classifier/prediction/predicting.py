@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import pickle
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from orchard.storage.stores import open_store
 from pyspark import SparkContext
 
 from tests.classifier.examples import SETTINGS
-from tests.runs import Output
+from tests.runs import Output, opening
 
 NOTHING = {"new": 0, "changed": 0, "removed": 0, "kept": 0, "retried": 0}
 
@@ -61,12 +59,7 @@ def predict_in(context: SparkContext, saved: Saved, *, reporter: Reporter | None
     """A prediction in a Spark context that stays open."""
     values: dict[str, Any] = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     chosen = PredictOptions(classifier="classifier", **values)
-
-    @contextlib.contextmanager
-    def opened(master: str | None, *, log: object) -> Iterator[SparkContext]:
-        yield context
-
-    predict_table(saved, chosen, reporter or Reporter(io.StringIO()), open_context=opened)
+    predict_table(saved, chosen, reporter or Reporter(io.StringIO()), open_context=opening(context))
     return Predicted(Path(values["output"]))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +14,7 @@ from orchard.console import Reporter
 from pyspark import SparkContext
 
 from tests.classifier.evaluation.example import output
+from tests.runs import opening
 
 SIZE = 12
 # Class by class, the labels and how many photos each has.
@@ -39,10 +39,5 @@ def train_in(
     context: SparkContext, folder: Path, features: Path, *, log: TextIO | None = None, **options: Any
 ) -> dict[str, Any]:
     """A training in a Spark context that stays open."""
-
-    @contextlib.contextmanager
-    def opened(master: str | None, *, log: Callable[[str], None]) -> Iterator[SparkContext]:
-        yield context
-
     wanted = {"labels": "first-word", "features": str(features), "output": str(folder), **options}
-    return train(TrainOptions(**wanted), Reporter(log or io.StringIO()), open_context=opened)
+    return train(TrainOptions(**wanted), Reporter(log or io.StringIO()), open_context=opening(context))
