@@ -146,19 +146,22 @@ def plan_update(
     weights = find_weights(backbone, options.weights)
     check_apart(options.output, options.input)
     output = open_tables(kind, options.output, overwrite=options.overwrite)
-    settings = {
-        "backbone": backbone.name,
-        "fingerprint": weights.fingerprint,
-        "runtime": options.runtime,
-        "decoding": str(DECODING_VERSION),
-        **(settings or {}),
-    }
+    settings = {**_settings_of_features(options, weights), **(settings or {})}
     # --overwrite continues what it began itself: an output with these settings and no report yet.
     interrupted = output.results.settings == settings and output.report() is None
     anew = options.overwrite and not interrupted
     if output.results.exists and not anew:
         _check_settings(options, output.results.settings, settings)
     return UpdatePlan(created, options, source, backbone, weights, output, settings, anew)
+
+
+def _settings_of_features(options: JobOptions, weights: BakedWeights) -> dict[str, str]:
+    return {
+        "backbone": options.backbone,
+        "fingerprint": weights.fingerprint,
+        "runtime": options.runtime,
+        "decoding": str(DECODING_VERSION),
+    }
 
 
 def _check_settings(options: JobOptions, before: Mapping[str, str], settings: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Reading photos ahead of the computation, in the worker, so that neither decoding nor the network waits for them."""
 
 import collections
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Callable, Generator, Iterable
@@ -42,7 +43,19 @@ def read_ahead(
     source: PhotoReader, photos: Iterable[Photo], on_retry: Callable[[], None], ahead: Ahead = AHEAD
 ) -> Generator[Content | PhotoError]:
     """The result of reading each photo, in order; `InputError` where the storage itself seems to be lost."""
+    failed = 0
+    with contextlib.closing(_read_in_order(source, photos, on_retry, ahead)) as results:
+        for result in results:
+            failed = failed + 1 if isinstance(result, PhotoError) and result.reason in STORAGE_REASONS else 0
+            if failed == GIVE_UP_AFTER:
+                text = f"{failed} photos in a row could not be read, the last one: {result}"
+                raise InputError(f"--input {source.uri}: {text}: {_ADVICE}")
+            yield result
 
+
+def _read_in_order(
+    source: PhotoReader, photos: Iterable[Photo], on_retry: Callable[[], None], ahead: Ahead
+) -> Generator[Content | PhotoError]:
     def read(photo: Photo) -> Content | PhotoError:
         try:
             data = source.read(photo.path, listed=photo, on_retry=on_retry)
@@ -52,17 +65,13 @@ def read_ahead(
 
     pool = ThreadPoolExecutor(source.readers, thread_name_prefix="read-ahead")
     pending = collections.deque[tuple[int, Future[Content | PhotoError]]]()
-    size = failed = 0
+    size = 0
     try:
         for photo in itertools.chain(photos, [None]):
             while pending and (not photo or len(pending) >= ahead.photos or size + photo.size > ahead.size):
                 taken, future = pending.popleft()
-                size, result = size - taken, future.result()
-                failed = failed + 1 if isinstance(result, PhotoError) and result.reason in STORAGE_REASONS else 0
-                if failed == GIVE_UP_AFTER:
-                    text = f"{failed} photos in a row could not be read, the last one: {result}"
-                    raise InputError(f"--input {source.uri}: {text}: {_ADVICE}")
-                yield result
+                size -= taken
+                yield future.result()
             if photo:
                 pending.append((photo.size, pool.submit(read, photo)))
                 size += photo.size

@@ -54,16 +54,8 @@ class LocalSource:
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], listing: Listing) -> None:
     """Add all photos of a folder; `above` identifies it and the folders that led to it."""
     label = label_of(os.path.basename(folder))
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as exc:
-        message = f"{to_text(folder)}: cannot be listed ({exc.strerror}): give the user running the job access to it"
-        raise InputError(message) from exc
-    for entry in entries:
-        try:
-            status = entry.stat()
-        except OSError:  # a dangling link, say: listed if its name is a photo's, and rejected when it is read
-            status = None
+    for entry in _entries(folder):
+        status = _status(entry)
         if status and stat.S_ISDIR(status.st_mode):
             if reason := skip_reason(f"{entry.name}/"):
                 listing.skipped[reason] += sum(len(names) for _, _, names in os.walk(entry.path))
@@ -74,6 +66,21 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], listing:
         elif status is None or stat.S_ISREG(status.st_mode):
             size, modified = (status.st_size, status.st_mtime_ns // 1000) if status else (0, 0)
             listing.photos.append(Photo(to_text(prefix + entry.name), label, size, modified))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError as exc:
+        message = f"{to_text(folder)}: cannot be listed ({exc.strerror}): give the user running the job access to it"
+        raise InputError(message) from exc
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError:  # a dangling link, say: listed if its name is a photo's, and rejected when it is read
+        return None
 
 
 PhotoSource = LocalSource | BucketSource

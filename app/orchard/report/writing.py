@@ -13,6 +13,7 @@ import matplotlib.backends.backend_svg  # noqa: F401  # the first figure would i
 from orchard.errors import OutputError
 from orchard.features.task import TaskReport, task_facts
 from orchard.network.backbones import BACKBONES
+from orchard.options import JobOptions
 from orchard.pca.projection import Projection
 from orchard.photos.photo import Rejection
 from orchard.photos.source import open_source
@@ -72,41 +73,50 @@ def make_facts(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The content of `report.json`; `seconds` are wall-clock times by stage, and `total`."""
-    options, network, ratio = plan.options, plan.backbone, fitted.explained_variance_ratio
     featurized, rejected = plan.output.features.rows, sum(contents.reasons.values())
     return {
         "schema_version": 2,
         "created": plan.created,
-        "input": {
-            "uri": options.input,
-            "varieties": len(contents.labels),
-            "per_variety": options.per_variety,
-            "labels": contents.labels,
-            "skipped": dict(found.skipped),
-        },
+        "input": _input_facts(plan.options, found, contents),
         "counts": {"listed": featurized + rejected, "featurized": featurized, "rejected": rejected},
         "rejected_by_reason": contents.reasons,
         "update": found.changes.counts(),
         "copies": asdict(contents.copies),
         "tables": plan.output.versions(),
         "settings": dict(plan.settings),
-        "backbone": {
-            "name": network.name,
-            "feature_size": network.feature_size,
-            "fingerprint": plan.settings["fingerprint"],
-        },
-        "runtime": options.runtime,
-        "pca": {
-            "k": fitted.k,
-            "variance_target": None if options.components else options.variance,
-            "explained_variance_ratio": ratio.tolist(),
-            "cumulative": ratio.cumsum().tolist(),
-        },
+        "backbone": _backbone_facts(plan),
+        "runtime": plan.options.runtime,
+        "pca": _pca_facts(plan.options, fitted),
         "spark": dict(spark),
-        "versions": versions_of_features(options.runtime),
+        "versions": versions_of_features(plan.options.runtime),
         "image": os.environ.get("ORCHARD_IMAGE"),
         "seconds": _rounded(seconds),
         **task_facts(reports, seconds.get("featurize")),
+    }
+
+
+def _input_facts(options: JobOptions, found: Survey, contents: Contents) -> dict[str, Any]:
+    return {
+        "uri": options.input,
+        "varieties": len(contents.labels),
+        "per_variety": options.per_variety,
+        "labels": contents.labels,
+        "skipped": dict(found.skipped),
+    }
+
+
+def _backbone_facts(plan: Plan) -> dict[str, Any]:
+    network, fingerprint = plan.backbone, plan.settings["fingerprint"]
+    return {"name": network.name, "feature_size": network.feature_size, "fingerprint": fingerprint}
+
+
+def _pca_facts(options: JobOptions, fitted: Projection) -> dict[str, Any]:
+    ratio = fitted.explained_variance_ratio
+    return {
+        "k": fitted.k,
+        "variance_target": None if options.components else options.variance,
+        "explained_variance_ratio": ratio.tolist(),
+        "cumulative": ratio.cumsum().tolist(),
     }
 
 
