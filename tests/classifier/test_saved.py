@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import timeit
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchard.classifier.model import Model
-from orchard.classifier.pointer import FOLDER
+from orchard.classifier.pointer import FOLDER, check_facts, format_pointer, hash_facts
 from orchard.classifier.saved import (
     Saved,
     _content_files,
@@ -90,6 +92,7 @@ def test_write_classifier_says_what_is_where(tmp_path: Path) -> None:
         "k": 4,
         "feature_size": 12,
         **FACTS,
+        "sha256": hash_facts(facts),
     }
     references = np.load(tmp_path / facts["folder"] / "references.npy")
     assert references.dtype == np.float32
@@ -259,32 +262,75 @@ def test_foreign_folders_are_refused(name: str, kind: str, request: pytest.Fixtu
 @pytest.mark.parametrize(
     "change",
     [
+        *({"threshold": value} for value in ("high", float("nan"), None, True, 0.5)),
+        *({"limit": value} for value in (None, float("inf"), 1e9)),
         {"classes": ["A", "B", "C"]},
-        *({"threshold": value} for value in ("high", float("nan"))),
-        *({"limit": value} for value in (None, float("inf"))),
-        {"settings": 3},
-        *({"settings": {n: v for n, v in SETTINGS.items() if n != name}} for name in SETTINGS),
-        {"training": None},
-        {"training": {}},
-        *({"training": {n: v for n, v in TRAINING.items() if n != name}} for name in TRAINING),
+        {"temperature": 2.0},
+        {"sha256": None},
+        {"sha256": "0" * 64},
+        {"more": 1},
     ],
     ids=repr,
 )
-def test_damaged_facts_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
-    facts = write(LocalStore(str(tmp_path)), ONE)
+def test_read_classifier_changed_facts(change: dict[str, Any], tmp_path: Path) -> None:
+    facts = write(Quick(str(tmp_path)), ONE)
     (tmp_path / "classifier.json").write_text(json.dumps({**facts, **change}))
     with pytest.raises(InputError, match=r"classifier\.json") as raised:
         read_classifier(str(tmp_path))
     assert "\n" not in str(raised.value)
+    open_classifier_output(str(tmp_path))  # the advice, to train again, is of use
 
 
-@pytest.mark.parametrize("name", ["threshold", "limit", "settings", "training", "classes", "files"])
-def test_missing_facts_are_refused(name: str, tmp_path: Path) -> None:
-    facts = write(LocalStore(str(tmp_path)), ONE)
-    del facts[name]
-    (tmp_path / "classifier.json").write_text(json.dumps(facts))
-    with pytest.raises(InputError, match=rf"classifier\.json.*{name}"):
-        read_classifier(str(tmp_path))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, None) for name in ("classes", "files", "pipeline", "settings", "threshold", "limit", "training")),
+        *((name, 3) for name in ("classes", "files", "pipeline", "settings", "training")),
+        *((f"settings.{name}", None) for name in SETTINGS),
+        *((f"training.{name}", None) for name in TRAINING),
+        *((f"training.{name}", []) for name in ("mapping", "split", "precision", "input", "test")),
+        ("classes", [1, 2, 3]),
+        ("training.mapping", {"a": None}),
+        ("training.split.kind", None),
+        ("training.precision.wanted", "much"),
+        ("training.photos", True),
+    ],
+)
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_check_facts(name: str, value: Any, change: str, facts: str) -> None:
+    """A value of another type, or none at all, whose hash is right."""
+    changed = json.loads(facts)
+    check_facts(changed)
+    *above, key = name.split(".")
+    inner = functools.reduce(dict.__getitem__, above, changed)
+    inner[key] = value
+    if change == "removed":
+        del inner[key]
+    changed["sha256"] = hash_facts(changed)
+    if change == "removed" and key in ("input", "test"):
+        check_facts(changed)
+        return
+    with pytest.raises(ValueError, match=name.split(".")[0]):
+        check_facts(changed)
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The content of a classifier.json."""
+    return json.dumps(write(Quick(str(tmp_path_factory.mktemp("facts"))), ONE))
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+def test_hash_facts(facts: dict[str, Any]) -> None:
+    """Of what is read back, whatever the order of its keys."""
+    content = json.loads(format_pointer(facts))
+    assert content["sha256"] == hash_facts(content) == hash_facts(dict(reversed(facts.items())))
+
+
+def test_check_facts_is_fast(tmp_path: Path) -> None:
+    mapping = {f"Label {number}": "Class" for number in range(300)}
+    written = write(Quick(str(tmp_path)), ONE, training={**TRAINING, "mapping": mapping})
+    assert min(timeit.repeat(lambda: check_facts(written), number=1, repeat=20)) < 1e-3
 
 
 class Crowded(Quick):
@@ -332,6 +378,9 @@ def test_other_places_are_refused(tmp_path: Path, bucket: str) -> None:
         ({"notes.txt": b""}, True),
         (FOREIGN["a run's output"], True),
         ({"evaluation.json": b"{}"}, True),
+        ({"model-0123456789ab/a": b"x", "evaluation.json": b"{}", "evaluation.html": b""}, False),
+        ({"model-0123456789ab/a": b"x", "evaluation.json": b"{}", "notes.txt": b""}, True),
+        (FOREIGN["odd files"], False),
         (FOREIGN["other JSON"], True),
         (FOREIGN["newer"], True),
     ],

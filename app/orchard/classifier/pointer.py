@@ -1,10 +1,11 @@
 """classifier.json: how it is found, what it must hold, and what to do where there is none."""
 
+import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchard.classifier.settings import DECISIVE
@@ -14,10 +15,46 @@ from orchard.storage.stores import LocalStore, Store
 SCHEMA_VERSION = 1
 POINTER = "classifier.json"
 FOLDER = re.compile("model-[0-9a-f]{12}")
-# What is read of two of its keys.
-_KEYS = {
-    "settings": (*DECISIVE, "runtime"),
-    "training": ("features", "photos", "rule", "mapping", "split", "precision"),
+SHA256 = "sha256"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_nothing(value: Any) -> bool:
+    return value is None or _is_text(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _maps_to_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+# What the commands read, and whether it is of the right type; a dot is between a key and one inside it.
+_EXPECTED: Mapping[str, Callable[[Any], bool]] = {
+    "pipeline": _is_text,
+    "files": _maps_to_texts,
+    "classes": _are_texts,
+    "settings": _maps_to_texts,
+    **{f"settings.{name}": _is_text for name in (*DECISIVE, "runtime")},
+    "threshold": _is_number,
+    "limit": _is_number,
+    "training.features": _is_text,
+    "training.photos": _is_number,
+    "training.rule": _is_text,
+    "training.mapping": _maps_to_texts,
+    "training.split.kind": _is_text,
+    "training.precision.wanted": _is_number,
+    "training.input": _is_text_or_nothing,
+    "training.test": _is_text_or_nothing,
 }
 
 
@@ -42,14 +79,14 @@ def _what_is_there(names: set[str]) -> str:
 
 
 def parse_pointer(content: bytes) -> dict[str, Any]:
-    """What classifier.json says.
+    """What classifier.json says, not checked yet, see `check_facts`.
 
     Raises:
         ValueError: it is another program's, or a newer version's; the text says which.
     """
     try:
         facts = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
     version = facts.get("schema_version") if isinstance(facts, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -59,11 +96,31 @@ def parse_pointer(content: bytes) -> dict[str, Any]:
     return dict(facts)
 
 
+def format_pointer(facts: Mapping[str, Any]) -> bytes:
+    """The content of classifier.json: these facts, and their SHA-256; `ValueError` for what JSON cannot hold."""
+    text = json.dumps({**facts, SHA256: hash_facts(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")  # a path that is not UTF-8 becomes JSON's own escape
+
+
+def hash_facts(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of facts without their own: of JSON with sorted keys and no spaces; `ValueError` for NaN or infinity."""
+    others = {key: value for key, value in facts.items() if key != SHA256}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def check_facts(facts: Mapping[str, Any]) -> None:
-    """Raise `ValueError`, `KeyError` or `TypeError` unless all is there that the commands read, and finite."""
-    for name in ("threshold", "limit"):
-        if not math.isfinite(float(facts[name])):
-            raise ValueError(f"{name} is {facts[name]}")
-    for key, names in _KEYS.items():
-        if missing := [name for name in names if name not in facts[key]]:
-            raise ValueError(f"{key} lacks {', '.join(missing)}")
+    """Raise `ValueError` unless facts are those that were written, and all is there that the commands read."""
+    for name, is_right in _EXPECTED.items():
+        if not is_right(_look_up(facts, name)):
+            raise ValueError(f"{name} is missing or no valid value")
+    if facts.get(SHA256) != (found := hash_facts(facts)):
+        raise ValueError(f"its {SHA256} is {facts.get(SHA256)}, not {found}, that of its content")
+
+
+def _look_up(facts: Mapping[str, Any], name: str) -> Any:
+    """What is at a name with dots; None where there is nothing."""
+    found: Any = facts
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found

@@ -20,7 +20,15 @@ import pyarrow as pa
 
 from orchard.classifier.model import Model
 from orchard.classifier.pipeline import pipeline_files, read_pipeline
-from orchard.classifier.pointer import FOLDER, POINTER, SCHEMA_VERSION, check_facts, parse_pointer, read_pointer
+from orchard.classifier.pointer import (
+    FOLDER,
+    POINTER,
+    SCHEMA_VERSION,
+    check_facts,
+    format_pointer,
+    parse_pointer,
+    read_pointer,
+)
 from orchard.classifier.settings import check_same
 from orchard.errors import InputError, OutputError
 from orchard.storage.stores import Store, check_writable, open_store
@@ -53,16 +61,22 @@ def open_classifier_output(uri: str) -> Store:
     store = open_store(uri)
     check_writable(store, POINTER)
     names = {name for name in store.names() if not name.startswith(".")}
-    others = sorted(name for name in names if not FOLDER.fullmatch(name) and not _DRAFT.fullmatch(name))
     if POINTER in names:
         try:
             parse_pointer(store.read(POINTER))
         except ValueError as exc:
             raise OutputError(f"--output {uri}: its {POINTER} {exc}: choose another folder") from exc
-    elif others:
+    elif others := _foreign(names):
         what = f"holds files ({others[0]} for one), but no classifier"
         raise OutputError(f"--output {uri}: {what}: choose an empty or a new folder")
     return store
+
+
+def _foreign(names: set[str]) -> list[str]:
+    """Names in a folder without classifier.json that no training left there."""
+    folders = {name for name in names if FOLDER.fullmatch(name)}
+    evaluations = {EVALUATION, EVALUATION_PAGE} if folders else set()
+    return sorted(name for name in names - folders - evaluations if not _DRAFT.fullmatch(name))
 
 
 def write_classifier(
@@ -86,14 +100,13 @@ def write_classifier(
     """
     files = _content_files(model, training, spark_version)
     described = _describe(model, files) | dict(facts)
-    text = json.dumps(described, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    pointer = format_pointer(described)
     for path in sorted(files):
         store.write(f"{described['folder']}/{path}", files[path])
     _check_whole(store, described)
-    store.write(POINTER, text.encode())
+    store.write(POINTER, pointer)
     _clean(store, {f"{described['folder']}/{path}" for path in files})
-    content: dict[str, Any] = json.loads(text)
-    return content
+    return parse_pointer(pointer)
 
 
 def _content_files(model: Model, training: pa.Table, spark_version: str) -> dict[str, bytes]:
@@ -159,17 +172,26 @@ def read_classifier_from(store: Store) -> Saved:
     """Read a classifier from its store, see `read_classifier`."""
     while True:
         pointer = read_pointer(store)
-        try:
-            facts = parse_pointer(pointer)
-        except ValueError as exc:
-            advice = "name a classifier that was trained with this version"
-            raise InputError(f"{store.flag} {store.uri}/{POINTER}: {exc}: {advice}") from exc
+        facts = _parse_facts(store, pointer)
         try:
             return Saved(store, _read_model(store, facts), facts)
         except FileNotFoundError as exc:
             if read_pointer(store) == pointer:
                 raise _missing(store, facts, exc) from exc
             # A training has replaced it since: the new one is complete.
+
+
+def _parse_facts(store: Store, pointer: bytes) -> dict[str, Any]:
+    try:
+        facts = parse_pointer(pointer)
+    except ValueError as exc:
+        advice = "name a classifier that was trained with this version"
+        raise InputError(f"{store.flag} {store.uri}/{POINTER}: {exc}: {advice}") from exc
+    try:
+        check_facts(facts)
+    except ValueError as exc:
+        raise InputError(f"{store.flag} {store.uri}/{POINTER}: is damaged ({exc}): {_AGAIN}") from exc
+    return facts
 
 
 def read_training(saved: Saved) -> pa.Table:
@@ -196,8 +218,10 @@ def _read_model(store: Store, facts: dict[str, Any]) -> Model:
         with ThreadPoolExecutor(8) as pool:  # from S3, one after the other would take a second
             files = dict(zip(paths, pool.map(partial(_read_checked, store, facts), paths), strict=True))
         return _parse_model(files, facts)
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise InputError(f"{store.flag} {store.uri}/{POINTER}: is damaged ({_first_line(exc)}): {_AGAIN}") from exc
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:  # of a pipeline that another program wrote
+        raise InputError(
+            f"{store.flag} {store.uri}/{facts['folder']}: is damaged ({_first_line(exc)}): {_AGAIN}"
+        ) from exc
 
 
 def _parse_model(files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Model:
@@ -206,13 +230,12 @@ def _parse_model(files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Model:
     if facts["classes"] != list(classes):
         raise ValueError("its classes are not those of its pipeline")
     references = np.load(io.BytesIO(files[REFERENCES]), allow_pickle=False)
-    check_facts(facts)
     threshold, limit, settings = float(facts["threshold"]), float(facts["limit"]), dict(facts["settings"])
     return Model(projection, coefficients, intercepts, classes, references, threshold, limit, settings)
 
 
 def _read_checked(store: Store, facts: Mapping[str, Any], path: str) -> bytes:
-    content, expected = store.read(f"{facts['folder']}/{path}"), facts["files"][path]
+    content, expected = store.read(f"{facts['folder']}/{path}"), facts["files"].get(path)
     if (found := _sha256(content)) != expected:
         where = f"{store.flag} {store.uri}/{facts['folder']}/{path}"
         raise InputError(f"{where}: is damaged (SHA-256 {found}, not {expected}): {_AGAIN}")
