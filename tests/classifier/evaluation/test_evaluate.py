@@ -63,6 +63,15 @@ def test_evaluate_labels_by_another_rule(folder: Path, tmp_path: Path) -> None:
         describe(options(folder, labels="folder"))
 
 
+def test_evaluate_labels_in_other_capitals(folder: Path, tmp_path: Path) -> None:
+    output(tmp_path / "lower", [("apple 9/0.jpg", "0"), ("CHERRY/1.jpg", "1")], features(3, 2, [0, 1]))
+    for labels in (None, "first-word"):
+        assert describe(options(folder, features=str(tmp_path / "lower"), labels=labels))["classes"] == [
+            "Apple",
+            "Cherry",
+        ]
+
+
 @pytest.mark.parametrize("flag", ["features", "unfamiliar"])
 def test_evaluate_refuses_features_made_otherwise(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str

@@ -179,6 +179,16 @@ def options(features: Path, output: Path, **changes: Any) -> TrainOptions:
     return TrainOptions(**wanted)
 
 
+def test_describe_csv(features: Path, tmp_path: Path) -> None:
+    """The classes of labels that do not occur are known, too: another output may have them."""
+    csv = tmp_path / "labels.csv"
+    csv.write_text("label,class\n" + "".join(f"{label},{label.split()[0]}\n" for label in [*LABELS, "Apple 9"]))
+    plan = describe(options(features, tmp_path / "classifier", labels=str(csv)))
+    assert plan["mapping"] == {label: label.split()[0] for label in [*LABELS, "Apple 9"]}
+    other = make_features(tmp_path / "test", {"Apple 9": 4, "Plum 1": 4})
+    assert describe(options(features, tmp_path / "c", labels=str(csv), test=str(other)))["photos to evaluate on"] == 8
+
+
 def test_a_test_set_that_does_not_fit(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = make_features(tmp_path / "strange", {"Apple 1": 4, "Pear 1": 4})
     with pytest.raises(InputError, match="'Pear'"):

@@ -1,6 +1,5 @@
 """The command `evaluate`: opens what it names, measures, and writes the report. No Spark: a JVM would start longer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +69,7 @@ def _open(options: EvaluateOptions) -> _Task:
     check_writable(store, EVALUATION, EVALUATION_PAGE)
     features = _open_features(saved, "--features", options.features)
     unfamiliar = _open_features(saved, "--unfamiliar", options.unfamiliar) if options.unfamiliar else None
-    return _Task(saved, _rule(options, saved.facts).class_of, features, unfamiliar, store)
+    return _Task(saved, _rule(options, saved).class_of, features, unfamiliar, store)
 
 
 def _open_features(saved: Saved, flag: str, uri: str) -> Output:
@@ -79,6 +78,8 @@ def _open_features(saved: Saved, flag: str, uri: str) -> Output:
     return output
 
 
-def _rule(options: EvaluateOptions, facts: Mapping[str, Any]) -> Rule:
+def _rule(options: EvaluateOptions, saved: Saved) -> Rule:
     """The rule of --labels, or the one that the classifier was trained with."""
-    return rule_of(facts, options.classifier) if options.labels is None else read_rule(options.labels)
+    if options.labels is None:
+        return rule_of(saved.facts, options.classifier)
+    return read_rule(options.labels).spelled_as(saved.model.classes)

@@ -120,8 +120,7 @@ class TrainingSet:
             "held_out": int((folds == HELD_OUT).sum()),
             "unused": int((folds == UNUSED).sum()),
             "classes": {name: {"photos": trained[name], "labels": labels[name]} for name in self.names},
-            "rule": self.rule.name,
-            "mapping": dict(self.classes),
+            **self.rule.facts(self.classes),
         }
 
 
@@ -133,6 +132,7 @@ def read_training_set(options: TrainOptions) -> TrainingSet:
     """
     rule, output = read_rule(options.labels), open_features("--features", options.features)
     photos = read_photos(output)
+    rule = rule.spelled_as(photos.labels)
     classes = rule.classes(photos.labels)
     _check_classes(options, Counter(classes[label] for label in photos.labels))
     rows = order_rows(photos.paths, photos.labels)
