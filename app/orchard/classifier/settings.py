@@ -1,6 +1,9 @@
-"""What features are made with, and whether a classifier of some features may be given others."""
+"""Which features a classifier may be given: made as those of its training were, and all of them numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from orchard.errors import InputError
 
@@ -14,3 +17,14 @@ def check_same(settings: Mapping[str, str], others: Mapping[str, str], what: str
         now, other = settings.get(name), others.get(name)
         if now != other:
             raise InputError(f"{what}: {name} is {now}, but {than} {other}: use the same, or train again")
+
+
+def check_finite(features: npt.NDArray[np.floating], where: str, path_of: Callable[[int], str]) -> None:
+    """Raise `InputError`, which names the first such photo, where features (n, size) hold NaN or infinity.
+
+    `where` names what has them, `path_of` gives the path of the photo in a row.
+    """
+    if not (finite := np.isfinite(features)).all():
+        row = int(np.argmin(finite.all(axis=1)))
+        what = f"features of {path_of(row)!r} are NaN or infinite"
+        raise InputError(f"{where}: {what}: make them again with `orchard run --overwrite`")

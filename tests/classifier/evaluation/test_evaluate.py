@@ -103,6 +103,18 @@ def test_evaluate_refuses_an_output_before_the_work(folder: Path, tmp_path: Path
             describe(options(folder, output=str(tmp_path / place)))
 
 
+@pytest.mark.parametrize("flag", ["features", "unfamiliar"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_evaluate_not_finite(folder: Path, tmp_path: Path, flag: str, value: float) -> None:
+    matrix = features(3, 12, [0, 1, 2] * 4)
+    matrix[8, 2] = value
+    bad = [(path.replace("Tomato", "Grape"), content) for path, content in PHOTOS] if flag == "unfamiliar" else PHOTOS
+    output(tmp_path / "bad", bad, matrix)
+    with pytest.raises(InputError, match=rf"^--{flag} {tmp_path / 'bad'}: .*{bad[8][0]}"):
+        evaluate(options(folder, **{flag: str(tmp_path / "bad"), "output": str(tmp_path / "report")}), Reporter())
+    assert not (tmp_path / "report").exists()
+
+
 def test_evaluate_without_features(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--features"):
         describe(options(folder, features=str(tmp_path)))

@@ -180,3 +180,9 @@ def test_warnings_count_all_pairs_of_folders(evaluation: dict[str, Any]) -> None
     pairs = [{"training": f"{number}", "evaluated": "e", "photos": 1} for number in range(20)]
     many = {**evaluation["flatters"], "shared_photos": 64, "shared_folders": pairs, "shared_folder_pairs": 64}
     assert "61 more pairs" in warnings({**evaluation, "flatters": many})[0]
+
+
+def test_write_evaluation_not_finite(evaluation: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_evaluation(open_store(str(tmp_path / "report")), evaluation | {"accuracy": float("nan")})
+    assert not (tmp_path / "report").exists()

@@ -196,6 +196,14 @@ def test_comparison_counts_answers(made: Made) -> None:
     assert comparison.milliseconds == pytest.approx((4, 2))
 
 
+def test_compare_of_copies(made: Made) -> None:
+    """At a limit of 0, of photos that are all the same, there is no NaN."""
+    model = replace(made.model, classes=("a", "b"), limit=0.0)
+    said = Predictions(np.full((2, 2), 0.5), np.zeros(2), np.zeros(2, np.bool_))
+    facts = _compare(model, said, said, [None, None], np.full((2, 2), 0.1)).facts()
+    assert json.loads(json.dumps(facts, allow_nan=False))["unfamiliarity"] == {"largest_relative_difference": 0.0}
+
+
 def test_lines_are_those_of_least_squares() -> None:
     rng = np.random.default_rng(0)
     given_, slopes = rng.normal(size=(30, 4)).astype(np.float32), np.array([1.0, 0.5, 2.0, 1.0])

@@ -15,13 +15,13 @@ from orchard.classifier.model import Model
 from orchard.classifier.options import TrainOptions
 from orchard.classifier.saved import read_classifier, read_training
 from orchard.classifier.training.train import describe
-from orchard.errors import InputError, OutputError
+from orchard.errors import InputError, MachineError, OutputError
 from pyspark import SparkContext
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tests.classifier.evaluation.example import SETTINGS
+from tests.classifier.evaluation.example import SETTINGS, output
 from tests.classifier.training.made import LABELS, SIZE, make_features, train_in
 
 
@@ -174,6 +174,18 @@ def test_too_little_to_train_on(tmp_path: Path, labels: dict[str, int], what: st
         describe(options(features, tmp_path / "classifier"))
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_train_not_finite(context: SparkContext, tmp_path: Path, value: float) -> None:
+    folder, paths = tmp_path / "features", [f"{label}/{frame}.jpg" for label in ("Apple", "Plum") for frame in range(9)]
+    matrix = np.random.default_rng(0).normal(size=(18, SIZE)).astype(np.float32)
+    matrix[12, 3] = value
+    output(folder, [(path, path) for path in paths], matrix, rows=10)
+    with pytest.raises(MachineError, match=rf"--features {folder}.*Plum/3\.jpg") as raised:
+        train_in(context, tmp_path / "classifier", folder)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "classifier").exists()
+
+
 def options(features: Path, output: Path, **changes: Any) -> TrainOptions:
     wanted = {"labels": "first-word", "features": str(features), "output": str(output), **changes}
     return TrainOptions(**wanted)
@@ -200,9 +212,9 @@ def test_a_test_set_that_does_not_fit(features: Path, tmp_path: Path, monkeypatc
 
 
 def test_what_is_no_output_of_a_run(features: Path, tmp_path: Path) -> None:
-    for features_uri, output in ((tmp_path, tmp_path / "classifier"), (tmp_path / "none", tmp_path / "classifier")):
+    for uri in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="--features"):
-            describe(options(features_uri, output))
+            describe(options(uri, tmp_path / "classifier"))
     with pytest.raises(OutputError, match="--output"):
         describe(options(features, features))
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from orchard.classifier.settings import check_finite
 from orchard.errors import InputError
 from orchard.tables import columns, parquet
 from orchard.tables.output import Output
@@ -39,22 +41,30 @@ def read_batches(
     """The photos of some labels, of the paths in `only` if given, with `size` features each.
 
     Raises:
-        InputError: the features are of another size.
+        InputError: features of another size, or of a photo that are NaN or infinite.
     """
-    names = ["path", "label", "sha256", "features"]
     for file in output.features.files:
-        for part in parquet.batches(output.store, file.key, names, BATCH):
-            try:
-                features = columns.float_matrix(part.column("features"), size)
-            except ValueError as exc:
-                what = "use an output of the backbone that the classifier was trained with"
-                raise InputError(f"{output.features.uri}: {exc}: {what}") from exc
-            photos = [*zip(*(part.column(name).to_pylist() for name in names[:3]), strict=True)]
-            rows = [row for row, (path, label, _) in enumerate(photos) if label in labels and _within(path, only)]
+        for part in parquet.batches(output.store, file.key, ["path", "label", "sha256", "features"], BATCH):
+            batch = _read(part, size, output)
+            rows = [
+                row
+                for row, (path, label) in enumerate(zip(batch.paths, batch.labels, strict=True))
+                if label in labels and (only is None or path in only)
+            ]
             if rows:
-                paths, kinds, hashes = (list(values) for values in zip(*(photos[row] for row in rows), strict=True))
-                yield Batch(paths, kinds, hashes, features[rows])
+                yield _select(batch, rows, output)
 
 
-def _within(path: str, only: Collection[str] | None) -> bool:
-    return only is None or path in only
+def _read(part: pa.RecordBatch, size: int, output: Output) -> Batch:
+    try:
+        features = columns.float_matrix(part.column("features"), size)
+    except ValueError as exc:
+        what = "use an output of the backbone that the classifier was trained with"
+        raise InputError(f"{output.store.flag} {output.features.uri}: {exc}: {what}") from exc
+    return Batch(*(part.column(name).to_pylist() for name in ("path", "label", "sha256")), features)
+
+
+def _select(batch: Batch, rows: list[int], output: Output) -> Batch:
+    features = batch.features[rows]
+    check_finite(features, f"{output.store.flag} {output.store.uri}", lambda row: batch.paths[rows[row]])
+    return Batch(*([column[row] for row in rows] for column in (batch.paths, batch.labels, batch.hashes)), features)

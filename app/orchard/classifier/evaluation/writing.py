@@ -22,9 +22,15 @@ MOST_CONFUSIONS, MOST_LABELS = 15, 200
 
 
 def write_evaluation(store: Store, evaluation: Mapping[str, Any]) -> None:
-    """Write `evaluation.html` and `evaluation.json`, given the content of the latter; `OutputError` where it fails."""
+    """Write `evaluation.html` and `evaluation.json`, given the content of the latter.
+
+    Raises:
+        OutputError: the storage fails.
+        ValueError: a number that JSON has not, NaN for one; nothing is written then.
+    """
+    text = json.dumps(evaluation, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     store.write(EVALUATION_PAGE, fill(evaluation, _read_mistakes(evaluation)).encode())
-    store.write(EVALUATION, (json.dumps(evaluation, indent=1, ensure_ascii=False) + "\n").encode())
+    store.write(EVALUATION, text.encode("utf-8", "backslashreplace"))  # as JSON escapes what is not UTF-8
 
 
 def _read_mistakes(evaluation: Mapping[str, Any]) -> dict[str, bytes]:

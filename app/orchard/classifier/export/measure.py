@@ -72,6 +72,7 @@ def _compare(
 ) -> Comparison:
     differences = np.abs(found.probabilities - exact.probabilities)
     scale = np.maximum(exact.unfamiliarity, model.limit)
+    scale[scale == 0] = 1  # of copies of one photo
     same = np.where(exact.unsure, found.unsure, ~found.unsure & (found.best == exact.best))
     milliseconds = np.median(seconds, axis=0) * 1000
     return Comparison(

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pyspark import Broadcast
 
+from orchard.classifier.settings import check_finite
 from orchard.classifier.training.logistic import Block, Integers
 from orchard.errors import MachineError
 from orchard.pca.job import group_files
@@ -78,16 +80,23 @@ def read_features(store: Store, feature_size: int, files: Sequence[FileRows]) ->
     """All rows of some files, block by block.
 
     Raises:
+        InputError: features that are NaN or infinite.
         ValueError: a file has another number of rows than is known of it.
     """
     for file in files:
         start = 0
         for batch in parquet.batches(store, file.key, ["features"], FEATURES_BLOCK):
             vectors = columns.float_matrix(batch.column(0), feature_size)
+            check_finite(vectors, f"{store.flag} {store.uri}", partial(_path, store, file.key, start))
             yield Features(vectors, _cut(file, slice(start, start + len(vectors))))
             start += len(vectors)
         if start != len(file.classes):
             raise ValueError(f"{store.uri}/{file.key} has {start} rows, not {len(file.classes)}")
+
+
+def _path(store: Store, key: str, start: int, row: int) -> str:
+    """The path of the photo in a row that is counted from row `start` of a file."""
+    return str(parquet.read(store, key, ["path"]).column(0)[start + row].as_py())
 
 
 def select(features: Features, chosen: npt.NDArray[np.bool_]) -> Features:
