@@ -97,6 +97,9 @@ def image_of(kind: str, path: Path) -> AnImage:
         "text": lambda: str(path),
         "file://": lambda: path.as_uri(),
         "bytes": path.read_bytes,
+        "bytearray": lambda: bytearray(path.read_bytes()),
+        "memoryview": lambda: memoryview(path.read_bytes()),
+        "BytesIO": lambda: io.BytesIO(path.read_bytes()),
         "opened": lambda: Image.open(path),
         "image": lambda: Image.open(path).convert("RGB"),
         "array": lambda: np.asarray(Image.open(path).convert("RGB")),
@@ -105,7 +108,19 @@ def image_of(kind: str, path: Path) -> AnImage:
     return makers[kind]()
 
 
-KINDS = ["path", "text", "file://", "bytes", "opened", "image", "array", "array not in order"]
+KINDS = [
+    "path",
+    "text",
+    "file://",
+    "bytes",
+    "bytearray",
+    "memoryview",
+    "BytesIO",
+    "opened",
+    "image",
+    "array",
+    "array not in order",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,6 +132,15 @@ def test_predict_of_every_kind_of_image(kind: str, classifier: Classifier, drawn
     assert close(alone, expected)
     assert alone.path == (str(image) if kind in KINDS[:3] else None)
     assert all(close(one, expected) for one in classifier.predict(image_of(kind, path) for _ in range(2)))
+
+
+def test_predict_of_open_files(classifier: Classifier, drawn: Path) -> None:
+    path = sorted(drawn.rglob("*.jpg"))[5]
+    with path.open("rb") as one, path.open("rb") as other:
+        assert close(*classifier.predict([one, path]))
+        assert close(*classifier.predict(other), *classifier.predict(path))
+    with path.open() as text, pytest.raises(TypeError, match="binary"):
+        classifier.predict(text)
 
 
 def test_predict_of_a_batch_of_pixels_and_of_nothing(classifier: Classifier, drawn: Path) -> None:
@@ -158,6 +182,7 @@ def test_pixels_of_a_turned_image(turn: int) -> None:
     [
         (3, TypeError),
         (None, TypeError),
+        (io.StringIO("text"), TypeError),
         (np.zeros((8, 8, 3), np.float32), ValueError),
         (np.zeros((8, 8), np.uint8), ValueError),
         (np.zeros((8, 8, 4), np.uint8), ValueError),
@@ -174,6 +199,7 @@ def test_predict_refuses_what_is_no_image(image: Any, error: type[Exception], cl
     ("image", "reason"),
     [
         (b"", "empty"),
+        (io.BytesIO(b""), "empty"),
         (b"not a photo", "not_an_image"),
         (encode(picture(), "JPEG")[:700], "truncated"),
         ("nowhere/none.jpg", "gone"),

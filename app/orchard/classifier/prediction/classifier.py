@@ -33,7 +33,7 @@ class Prediction:
     """What a classifier says of one photo.
 
     Attributes:
-        path: the path or URI that it was given by; None for bytes, images and arrays.
+        path: the path or URI that it was given by; None for files, bytes, images and arrays.
         best: the most probable class.
         probabilities: calibrated, by class.
         unfamiliarity: distance to what the classifier was trained on.
@@ -105,8 +105,8 @@ class Classifier:
         """Classify images; one may be given without a list around it.
 
         Args:
-            images: each a path, a file:// or s3:// URI, the bytes of a file, an image of Pillow's, or RGB pixels as
-                uint8 (height, width, 3); of any size.
+            images: each a path, a file:// or s3:// URI, a file opened in binary (it is read from where it stands), the
+                bytes of a file, an image of Pillow's, or RGB pixels as uint8 (height, width, 3); of any size.
 
         Returns:
             A prediction for each, in order.

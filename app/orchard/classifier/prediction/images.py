@@ -1,8 +1,9 @@
-"""What can be classified as one image: a file by path or URI, its bytes, an image of Pillow's, or pixels."""
+"""What can be classified as one image: a file by path or URI, opened, or its bytes; an image of Pillow's; pixels."""
 
+import io
 import os
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,15 @@ from orchard.photos.decoding import Pixels, decode, resize
 from orchard.photos.source import open_source
 from orchard.storage.objects import is_object_uri, split_uri
 
-AnImage = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
-_KINDS = "a path, the bytes of a file, an image of Pillow's, or an array (height, width, 3) of uint8"
+Bytes = bytes | bytearray | memoryview
+AnImage = str | os.PathLike[str] | Bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
+_KINDS = "a path, a file opened in binary, its bytes, an image of Pillow's, or an array (height, width, 3) of uint8"
 
 
 def each(images: AnImage | Iterable[AnImage]) -> Iterable[AnImage]:
     """The images, where one may be given without a list around it."""
-    single = isinstance(images, str | os.PathLike | bytes | Image.Image)
-    if single or (isinstance(images, np.ndarray) and images.ndim in (2, 3)):
+    single = isinstance(images, str | os.PathLike | Bytes | Image.Image)
+    if single or hasattr(images, "read") or (isinstance(images, np.ndarray) and images.ndim in (2, 3)):
         return [cast(AnImage, images)]
     return cast(Iterable[AnImage], images)
 
@@ -41,8 +43,10 @@ def pixels_of(image: AnImage, size: tuple[int, int]) -> Pixels:
     """
     if (path := path_of(image)) is not None:
         return decode(_read(path), size)
-    if isinstance(image, bytes):
-        return decode(image, size)
+    if hasattr(image, "read") and not isinstance(image, io.TextIOBase):
+        image = image.read()
+    if isinstance(image, Bytes):
+        return decode(bytes(image), size)
     if isinstance(image, Image.Image):
         return resize(image, size)
     return resize(Image.fromarray(_checked(image)), size)
