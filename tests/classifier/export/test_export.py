@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchard.classifier.export.export import check, describe, export, open_target, summary
+from orchard.classifier.export.export import Samples, _read_photos, check, describe, export, open_target, summary
 from orchard.classifier.export.measure import Comparison, _compare
 from orchard.classifier.export.metadata import read_files
 from orchard.classifier.export.photos import choose, evenly
 from orchard.classifier.model import Model, Predictions
 from orchard.classifier.options import ExportOptions
-from orchard.classifier.saved import read_classifier, write_classifier
+from orchard.classifier.prediction.classifier import find_network
+from orchard.classifier.saved import read_classifier, read_training, write_classifier
 from orchard.console import Reporter
 from orchard.errors import InputError, OrchardError, OutputError, UsageError
 from orchard.network.bake.eight_bits import fit_lines
@@ -135,6 +136,37 @@ def test_what_cannot_work_is_refused_before_anything_is_converted(
     write_classifier(LocalStore(str(tmp_path / "other")), other, training(), facts, spark_version="3.5.6")
     refused(InputError, call(classifier=str(tmp_path / "other")))
     assert not Path(output).exists()
+
+
+@pytest.mark.parametrize(
+    ("uri", "what", "error"),
+    [("NONE/there", "there", InputError), ("gs://gone", "gs://", UsageError), (None, "--photos", InputError)],
+)
+def test_read_photos_that_are_gone(
+    uri: str | None, what: str, error: type[OrchardError], made: Made, tmp_path: Path
+) -> None:
+    """Noise takes their place, and the log says why; 8 bits cannot do without. No error names a flag of `run`."""
+    saved, where = read_classifier(made.uri), str(tmp_path / "classifier")
+    training = {**saved.facts["training"], "input": uri and uri.replace("NONE", str(tmp_path))}
+    facts = {**{name: saved.facts[name] for name in FACTS}, "training": training}
+    write_classifier(LocalStore(where), made.model, read_training(saved), facts, spark_version="3.5.6")
+    changed, log = read_classifier(where), io.StringIO()
+
+    def read(quantize: str) -> Samples:
+        options = ExportOptions(classifier=where, output=str(tmp_path / "fruit.tflite"), quantize=quantize)
+        return _read_photos(options, changed, find_network(changed, None), Reporter(log))[1]
+
+    samples = read("none")
+    assert (samples.kind, len(samples.pixels)) == ("noise", 8)
+    assert what in log.getvalue()
+    assert "--input" not in log.getvalue()
+    assert refused(error, lambda: read("int8")).startswith(f"classifier {where}: ")
+
+
+def test_summary_of_noise(exported: Exported) -> None:
+    assert exported[1]["measured_on"] == "photos"
+    assert dict(summary(exported[1]))["measured on"] == "8 photos"
+    assert dict(summary(exported[1] | {"measured_on": "noise"}))["measured on"] == "8 pictures of noise"
 
 
 def test_too_few_photos_for_8_bits(made: Made, tmp_path: Path) -> None:

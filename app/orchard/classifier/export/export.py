@@ -10,7 +10,7 @@ import numpy as np
 
 from orchard.classifier.export.measure import Comparison, compare
 from orchard.classifier.export.metadata import Description, add_metadata
-from orchard.classifier.export.photos import PhotoSet, choose
+from orchard.classifier.export.photos import choose
 from orchard.classifier.model import Model
 from orchard.classifier.options import ExportOptions
 from orchard.classifier.prediction.classifier import find_network
@@ -22,6 +22,7 @@ from orchard.network.bake.eight_bits import convert_int8
 from orchard.network.bake.flatbuffer import to_float16
 from orchard.network.bake.heads import Head, convert
 from orchard.photos.decoding import Pixels
+from orchard.report.text import count
 from orchard.storage.objects import is_object_uri
 from orchard.storage.stores import LocalStore, Store, check_writable, open_store
 from orchard.versions import versions
@@ -35,10 +36,14 @@ _MAGIC = b"TFL3"
 
 @dataclass(frozen=True)
 class Samples:
-    """Pixels uint8 (n, height, width, 3), and the true class of each, None where it is not known."""
+    """Pixels uint8 (n, height, width, 3), and the true class of each, None where it is not known.
+
+    `kind` is "photos", or "noise" for drawn pictures in their place.
+    """
 
     pixels: Pixels
     classes: Sequence[str | None]
+    kind: str = "photos"
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
     comparison = compare(saved.model, network.load(), content, measured.pixels, measured.classes)
     check(comparison, options.quantize)
     target.store.write(target.name, content)
-    written = {"file": target.uri, "bytes": len(content), "quantize": options.quantize}
+    written = {"file": target.uri, "bytes": len(content), "quantize": options.quantize, "measured_on": measured.kind}
     return {**written, "classes": list(saved.model.classes), "comparison": comparison.facts()}
 
 
@@ -79,15 +84,15 @@ def describe(options: ExportOptions) -> dict[str, Any]:
     """What an export would do, without converting or writing anything; errors as of `export`."""
     target, saved = open_target(options.output), read_classifier(options.classifier)
     network = find_network(saved, options.weights)
-    calibration, measured = _choose(options, saved)
+    calibration, measured = _count_photos(options, saved)
     return {
         "output": target.uri,
         "quantize": options.quantize,
         "classes": list(saved.model.classes),
         "backbone": network.backbone.name,
         "references": len(saved.model.references),
-        "photos to calibrate with": len(calibration.paths) if calibration and options.quantize == "int8" else 0,
-        "photos to measure on": len(measured.paths) if measured else 0,
+        "photos to calibrate with": calibration,
+        "photos to measure on": measured,
     }
 
 
@@ -165,7 +170,7 @@ def summary(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     differences, milliseconds = found["probabilities"], found["milliseconds"]
     rows = [
         ("file", f"{facts['file']} ({facts['bytes'] / 1e6:.1f} MB, {_KINDS[facts['quantize']]})"),
-        ("measured on", f"{found['photos']:,} photos"),
+        ("measured on", count(found["photos"], *_MEASURED[facts["measured_on"]])),
         ("equal answers", f"{found['equal_answers']:.2%}"),
         (
             "differences",
@@ -181,17 +186,23 @@ def summary(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+_MEASURED = {"photos": ("photo", "photos"), "noise": ("picture of noise", "pictures of noise")}
 _KINDS = {"none": "float32", "float16": "weights in 16 bits", "int8": "8 bits"}
 
 
-def _choose(options: ExportOptions, saved: Saved) -> tuple[PhotoSet | None, PhotoSet | None]:
-    """The photos; none where the training's own are not known and not needed."""
+def _count_photos(options: ExportOptions, saved: Saved) -> tuple[int, int]:
+    """How many photos to calibrate with and to measure on; none where the training's own are not known, nor needed."""
     try:
-        return choose(saved, options.photos)
+        calibration, measured = choose(saved, options.photos)
     except InputError:
-        if options.photos or options.quantize == "int8":
+        if _needs_photos(options):
             raise
-        return None, None
+        return 0, 0
+    return len(calibration.paths) if options.quantize == "int8" else 0, len(measured.paths)
+
+
+def _needs_photos(options: ExportOptions) -> bool:
+    return bool(options.photos) or options.quantize == "int8"
 
 
 def _read_photos(
@@ -199,17 +210,16 @@ def _read_photos(
 ) -> tuple[Pixels | None, Samples]:
     """Pixels to calibrate with, if they are needed, and photos to measure on; drawn noise where there are none."""
     size = network.backbone.input_size
-    calibration, measured = _choose(options, saved)
     try:
-        pixels = calibration.read(size)[0] if calibration and options.quantize == "int8" else None
-        if measured:
-            return pixels, Samples(*measured.read(size))
-    except InputError as exc:
-        if options.photos or options.quantize == "int8":
+        calibration, measured = choose(saved, options.photos)
+        pixels = calibration.read(size)[0] if options.quantize == "int8" else None
+        return pixels, Samples(*measured.read(size))
+    except (InputError, UsageError) as exc:
+        if _needs_photos(options):
             raise
-        reporter.log(f"not measured on photos: {exc}")
+        reporter.log(f"measured on pictures of noise, not on photos: {exc}")
     noise = np.random.default_rng(0).integers(0, 256, (8, *size[::-1], 3), np.uint8)
-    return None, Samples(noise, [None] * len(noise))
+    return None, Samples(noise, [None] * len(noise), "noise")
 
 
 def _description(network: Network) -> Description:

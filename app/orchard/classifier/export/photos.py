@@ -1,17 +1,19 @@
 """The photos that an export calibrates with and measures on: which, and their pixels."""
 
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from orchard.classifier.inputs import HELD_OUT, is_trained_on, open_features, read_photos
+from orchard.classifier.inputs import HELD_OUT, is_trained_on, open_features, photos_uri, read_photos
 from orchard.classifier.labels import rule_of
 from orchard.classifier.saved import Saved, read_training
-from orchard.errors import InputError, PhotoError
+from orchard.errors import InputError, OutputError, PhotoError, UsageError
 from orchard.photos.decoding import Pixels, decode
 from orchard.photos.photo import natural_key
 from orchard.photos.source import open_source
@@ -21,23 +23,33 @@ CALIBRATED, MEASURED = 300, 500  # photos: more change the 8-bit model and the f
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos at one location: paths below `uri`, and the class of each, None where it is not known."""
+    """Photos at one location: paths below `uri`, and the class of each, None where it is not known.
+
+    Errors call the location by `flag`.
+    """
 
     uri: str
     paths: tuple[str, ...]
     classes: tuple[str | None, ...]
+    flag: str = "--photos"
 
     def evenly(self, count: int) -> "PhotoSet":
         """At most `count` of them, as many of each class as there are, spread over the class."""
         rows = evenly(self.classes, count)
-        return PhotoSet(self.uri, tuple(self.paths[row] for row in rows), tuple(self.classes[row] for row in rows))
+        paths, classes = tuple(self.paths[row] for row in rows), tuple(self.classes[row] for row in rows)
+        return replace(self, paths=paths, classes=classes)
 
     def read(self, size: tuple[int, int]) -> tuple[Pixels, list[str | None]]:
         """Pixels uint8 (n, height, width, 3) and classes of those that can be decoded; `size` is (width, height).
 
         Raises:
             InputError: none can, or the storage cannot be reached.
+            UsageError: the location is of a kind that no photos can be read from.
         """
+        with _named(self.flag):
+            return self._read(size)
+
+    def _read(self, size: tuple[int, int]) -> tuple[Pixels, list[str | None]]:
         source, failed = open_source(self.uri, patient=False), list[PhotoError]()
 
         def load(path: str) -> Pixels | None:
@@ -52,8 +64,19 @@ class PhotoSet:
         kept = [(one, name) for one, name in zip(pixels, self.classes, strict=True) if one is not None]
         if not kept:
             what = f"none of {len(self.paths):,} photos can be read ({failed[0]})" if failed else "no photos there"
-            raise InputError(f"--photos {self.uri}: {what}: name a folder of photos, one sub-folder a label")
+            raise InputError(
+                f"--input {self.uri}: {what}: name a folder of photos, one sub-folder a label, by --photos"
+            )
         return np.stack([one for one, _ in kept]), [name for _, name in kept]
+
+
+@contextmanager
+def _named(flag: str) -> Iterator[None]:
+    """Errors of a source of photos call it --input, as of a run: call it by the flag that it was given with."""
+    try:
+        yield
+    except (InputError, UsageError) as exc:
+        raise type(exc)(re.sub("^--input", flag, str(exc))) from exc
 
 
 def evenly(groups: Sequence[Hashable], count: int) -> list[int]:
@@ -76,16 +99,14 @@ def choose(saved: Saved, uri: str | None) -> tuple[PhotoSet, PhotoSet]:
     that were tested on, if there are such.
 
     Raises:
-        InputError: the folder does not exist, or where the photos were is not recorded.
+        InputError, UsageError: the folder does not exist, or where the photos were is not recorded.
     """
     return _in_folder(saved, uri) if uri else _of_training(saved)
 
 
 def _in_folder(saved: Saved, uri: str) -> tuple[PhotoSet, PhotoSet]:
-    try:
+    with _named("--photos"):
         listed = open_source(uri).list().photos
-    except InputError as exc:
-        raise InputError(str(exc).replace("--input", "--photos")) from exc
     class_of = _class_of(saved)
     photos = sorted(listed, key=lambda photo: (photo.label, natural_key(photo.path)))
     halves = photos[::2], photos[1::2] or photos
@@ -112,8 +133,8 @@ def _tested(saved: Saved, training: Mapping[str, Any]) -> PhotoSet | None:
         return None
     try:
         output = open_features("--test", training["test"])
-        photos, uri = read_photos(output), (output.report() or {}).get("input", {}).get("uri")
-    except InputError:
+        photos, uri = read_photos(output), photos_uri(output)
+    except (InputError, OutputError):
         return None
     return _photo_set(saved, uri, [*zip(photos.paths, photos.labels, strict=True)]) if uri else None
 
@@ -121,7 +142,8 @@ def _tested(saved: Saved, training: Mapping[str, Any]) -> PhotoSet | None:
 def _photo_set(saved: Saved, uri: str, rows: Sequence[tuple[str, str]]) -> PhotoSet:
     class_of = _class_of(saved)
     ordered = sorted(rows, key=lambda row: (row[1], natural_key(row[0])))
-    return PhotoSet(uri, tuple(path for path, _ in ordered), tuple(class_of(label) for _, label in ordered))
+    paths, classes = tuple(path for path, _ in ordered), tuple(class_of(label) for _, label in ordered)
+    return PhotoSet(uri, paths, classes, f"classifier {saved.store.uri}: its photos in")
 
 
 def _thinned(calibrated: PhotoSet, measured: PhotoSet) -> tuple[PhotoSet, PhotoSet]:
