@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 from orchard.classifier.evaluation.measure import SCHEMA_VERSION, evaluate_model
 from orchard.classifier.evaluation.scores import MISTAKES, MISTAKES_PER_LABEL
+from orchard.classifier.evaluation.text import warnings, without_photos
+from orchard.classifier.evaluation.writing import fill
 from orchard.errors import InputError
 from orchard.tables.output import Output
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
 from tests.classifier.evaluation.example import CLASSES, facts, features, first_word, model, output, training
+from tests.report.parsing import Page
 
 LABELS = ("Apple 1", "Apple 2", "Cherry 1", "Tomato 1")
 TRUE = [CLASSES.index(LABELS[number % 4].split()[0]) for number in range(40)]
@@ -127,6 +131,29 @@ def test_evaluate_model_without_photos_of_a_class(tmp_path: Path) -> None:
     assert found["accuracy_without_shared"] is None
     assert found["coverage"]["at_threshold"]["precision"] is None
     json.dumps(found, allow_nan=False)
+
+
+def test_evaluate_model_on_its_training_photos(evaluated: Output, unfamiliar: Output) -> None:
+    """All are shared: the first warning says so, with their number, and what is left without them is nothing."""
+    trained = training([(path, content, 0) for path, content in PHOTOS])
+    found = evaluate_model(model(), facts(), trained, evaluated, first_word, unfamiliar=unfamiliar)
+    flatters = found["flatters"]
+    assert flatters["shared_photos"] == flatters["shared_under_same_path"] == found["photos"] == 40
+    assert found["accuracy_without_shared"] is found["balanced_accuracy_without_shared"] is None
+    assert found["unfamiliar"]["at_90_percent_kept_without_shared"] is None
+    assert "all 40 photos" in warnings(found)[0]
+    page = Page(fill(found, {})).text
+    assert "All 40 photos" in page
+    assert not re.search(r"\b(None|nan|NaN|Undefined)\b", page)
+    json.dumps(found, allow_nan=False)
+
+
+def test_without_photos(tmp_path: Path) -> None:
+    found = evaluate_model(model(), facts(), TRAINED, output(tmp_path, PHOTOS[:1], MATRIX[:1]), first_word)
+    found["classifier"]["training"]["in_no_fold"] = ["Cherry"]
+    assert without_photos(found) == ["Cherry", "Tomato"]
+    assert any("'Cherry', 'Tomato'" in line for line in warnings(found))
+    assert "Cherry, Tomato" in Page(fill(found, {})).text
 
 
 def test_evaluate_model_names_unknown_classes(evaluated: Output) -> None:

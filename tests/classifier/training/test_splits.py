@@ -3,10 +3,18 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchard.classifier.inputs import ALWAYS, BETWEEN_FOLDS, HELD_OUT, UNUSED
-from orchard.classifier.training.splits import MOST_BLOCKS, order_rows, reference_blocks, split, split_randomly
+from orchard.classifier.training.splits import (
+    MOST_BLOCKS,
+    fewest_photos,
+    order_rows,
+    reference_blocks,
+    split,
+    split_randomly,
+)
 
 Case = tuple[list[str], list[str], dict[str, str]]
 
@@ -93,3 +101,16 @@ def test_reference_blocks_are_of_photos_that_are_trained_on(case: Case) -> None:
     used = [row for label in blocks for block in label for row in block.tolist()]
     assert sorted(used) == np.flatnonzero((found != HELD_OUT) & (found != UNUSED)).tolist()
     assert all(len(label) <= MOST_BLOCKS and all(len(block) for block in label) for label in blocks)
+
+
+@pytest.mark.parametrize(
+    ("random", "held_out", "fewest"),
+    [(False, 0.0, 3), (False, 0.2, 5), (False, 0.5, 8), (False, 0.96, None), (True, 0.2, 3), (True, 0.5, 4)],
+)
+def test_fewest_photos(random: bool, held_out: float, fewest: int | None) -> None:
+    divide = split_randomly if random else split
+    assert fewest_photos(divide, held_out=held_out, folds=5) == fewest
+    for count in [fewest - 1, fewest] if fewest else [300]:
+        rows = {label: np.arange(count) + start for label, start in (("Apple", 0), ("Plum", count))}
+        folds = divide(rows, {label: label for label in rows}, held_out=held_out, folds=5).folds
+        assert (folds >= 0).any() == (count == fewest)

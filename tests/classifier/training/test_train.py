@@ -14,7 +14,7 @@ from orchard.classifier.inputs import HELD_OUT, is_trained_on, open_features
 from orchard.classifier.model import Model
 from orchard.classifier.options import TrainOptions
 from orchard.classifier.saved import read_classifier, read_training
-from orchard.classifier.training.train import describe
+from orchard.classifier.training.train import describe, summary
 from orchard.errors import InputError, MachineError, OutputError
 from pyspark import SparkContext
 from sklearn.decomposition import PCA
@@ -165,13 +165,45 @@ def test_the_threshold_and_the_limit_are_of_held_out_folds(
     [
         ({"Apple 1": 9, "Apple 2": 5}, "Apple"),
         ({"Apple 1": 9, "Plum 1": 1}, "Plum"),
-        ({"Apple 1": 2, "Plum 1": 2}, "3"),
+        ({"Apple 1": 4, "Plum 1": 4}, "5 photos"),
     ],
 )
 def test_too_little_to_train_on(tmp_path: Path, labels: dict[str, int], what: str) -> None:
     features = make_features(tmp_path / "features", labels)
     with pytest.raises(InputError, match=rf"--features .*{what}"):
         describe(options(features, tmp_path / "classifier"))
+
+
+def test_fewest_photos_are_enough(tmp_path: Path) -> None:
+    features = make_features(tmp_path / "features", {"Apple 1": 5, "Plum 1": 5})
+    assert describe(options(features, tmp_path / "classifier"))["held_out"] == 2
+
+
+def test_in_no_fold(context: SparkContext, tmp_path: Path) -> None:
+    """A class with too few photos: a line at the training, and in the facts of both files."""
+    features, log = make_features(tmp_path / "features", {"Apple 1": 9, "Plum 1": 9, "Pear 1": 2}), io.StringIO()
+    found = train_in(context, tmp_path / "classifier", features, log=log)
+    assert found["classifier"]["training"]["in_no_fold"] == ["Pear"]
+    assert found["evaluation"]["classifier"]["training"]["in_no_fold"] == ["Pear"]
+    assert found["evaluation"]["classes"]["Pear"]["support"] == 0
+    warned = [line for line in log.getvalue().splitlines() if "warning: " in line and "'Pear'" in line]
+    assert len(warned) == 2
+    assert "'Pear'" in dict(summary(found, "classifier"))["warning"]
+    log.truncate(0)
+    test = make_features(tmp_path / "test", {"Apple 1": 3, "Pear 1": 3})
+    train_in(context, tmp_path / "other", features, log=log, test=str(test))
+    assert [name for name in ("'Apple'", "'Pear'", "'Plum'") if name in log.getvalue()] == ["'Pear'", "'Plum'"]
+
+
+def test_uris_are_absolute(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative ones mean something in the working directory of the training only."""
+    monkeypatch.chdir(features.parent)
+    plan = describe(options(Path(features.name), tmp_path / "classifier", test=features.name))
+    assert plan["features"] == plan["test"] == str(features)
+    assert plan["input"] == "photos"  # there is no such folder
+    (features.parent / "photos").mkdir()
+    assert describe(options(features, tmp_path / "c"))["input"] == str(features.parent / "photos")
+    (features.parent / "photos").rmdir()
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])

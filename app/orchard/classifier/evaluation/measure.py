@@ -9,6 +9,7 @@ from orchard.classifier.evaluation.contents import sum_up, sum_up_unfamiliar
 from orchard.classifier.evaluation.leaks import Leaks
 from orchard.classifier.evaluation.reading import count_labels, read_batches
 from orchard.classifier.evaluation.scores import Scores, score, score_unfamiliar
+from orchard.classifier.inputs import photos_uri
 from orchard.classifier.labels import listed
 from orchard.classifier.model import Model
 from orchard.errors import InputError
@@ -87,18 +88,16 @@ def _describe(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
         "threshold": model.threshold,
         "limit": model.limit,
         "settings": dict(model.settings),
-        "training": {name: training[name] for name in ("features", "photos", "rule", "split", "precision")},
+        "training": {
+            **{name: training[name] for name in ("features", "photos", "rule", "split", "precision")},
+            "in_no_fold": training.get("in_no_fold", []),
+        },
     }
 
 
 def _source(output: Output) -> dict[str, Any]:
     """Where features are, their version, and where their photos were, if the run's report says so."""
-    report = output.report() or {}
-    return {
-        "features": output.store.uri,
-        "version": output.features.version,
-        "input": report.get("input", {}).get("uri"),
-    }
+    return {"features": output.store.uri, "version": output.features.version, "input": photos_uri(output)}
 
 
 def _unfamiliar(model: Model, scores: Scores, output: Output, class_of: ClassOf) -> dict[str, Any]:

@@ -61,10 +61,12 @@ def _read(part: pa.RecordBatch, size: int, output: Output) -> Batch:
     except ValueError as exc:
         what = "use an output of the backbone that the classifier was trained with"
         raise InputError(f"{output.store.flag} {output.features.uri}: {exc}: {what}") from exc
-    return Batch(*(part.column(name).to_pylist() for name in ("path", "label", "sha256")), features)
+    paths, labels, hashes = (part.column(name).to_pylist() for name in ("path", "label", "sha256"))
+    return Batch(paths, labels, hashes, features)
 
 
 def _select(batch: Batch, rows: list[int], output: Output) -> Batch:
     features = batch.features[rows]
     check_finite(features, f"{output.store.flag} {output.store.uri}", lambda row: batch.paths[rows[row]])
-    return Batch(*([column[row] for row in rows] for column in (batch.paths, batch.labels, batch.hashes)), features)
+    paths, labels, hashes = ([column[row] for row in rows] for column in (batch.paths, batch.labels, batch.hashes))
+    return Batch(paths, labels, hashes, features)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orchard.classifier.labels import listed
 from orchard.report.text import count, percent
 
 _FOLDERS = 3
@@ -43,18 +44,26 @@ def _classes(classes: Mapping[str, Mapping[str, Any]]) -> str:
 def warnings(evaluation: Mapping[str, Any]) -> list[str]:
     """What makes the evaluation look better than the classifier is, a phrase each."""
     found, flatters = list[str](), evaluation["flatters"]
-    if shared := flatters["shared_photos"]:
+    if (shared := flatters["shared_photos"]) == evaluation["photos"]:
+        found.append(f"all {count(shared, 'photo')} were trained on: the accuracy means nothing")
+    elif shared:
         pairs = [f"{row['training']} = {row['evaluated']} ({row['photos']:,})" for row in flatters["shared_folders"]]
         left = flatters["shared_folder_pairs"] - _FOLDERS  # of all pairs: the most frequent ones are listed
         more = [f"{left:,} more pairs of folders"] if left > 0 else []
         found.append(f"{count(shared, 'photo')} also in the training set: {', '.join(pairs[:_FOLDERS] + more)}")
-        without = evaluation["accuracy_without_shared"]
-        found.append(f"accuracy without them {percent(without)}" if without is not None else "no other photos")
+        found.append(f"accuracy without them {percent(evaluation['accuracy_without_shared'])}")
     if both := flatters["labels_in_both"]:
         found.append(f"{count(len(both), 'label')} also in the training set")
     if flatters["random_split"]:
         found.append("held out at random: neighbouring frames are on both sides, and the accuracy means little")
+    if missing := without_photos(evaluation):
+        found.append(f"no photo of {listed(missing)}")
     return found
+
+
+def without_photos(evaluation: Mapping[str, Any]) -> list[str]:
+    """The classes that no evaluated photo is of."""
+    return [name for name, row in evaluation["classes"].items() if not row["support"]]
 
 
 def _unfamiliar(facts: Mapping[str, Any] | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchard.classifier.evaluation import figures
+from orchard.classifier.evaluation.text import without_photos
 from orchard.classifier.saved import EVALUATION, EVALUATION_PAGE
 from orchard.errors import UsageError
 from orchard.photos.source import open_source
@@ -53,6 +54,7 @@ def fill(evaluation: Mapping[str, Any], jpegs: Mapping[str, bytes]) -> str:
     return _TEMPLATE.render(
         facts=evaluation,
         classes=classes,
+        without_photos=without_photos(evaluation),
         counts=counts,
         heat_map=as_picture and picture(figures.confusion, classes, counts, height=figures.MAP_HEIGHT),
         confusions=confusions(classes, counts)[:MOST_CONFUSIONS],

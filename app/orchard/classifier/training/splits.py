@@ -5,7 +5,7 @@ labels, whole labels are held out; else blocks of consecutive frames, with some 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ FEWEST_BLOCKS, MOST_BLOCKS, MOST_REFERENCES = 4, 8, 1024
 BETWEEN = 0.05
 # Photos that it takes to hold one out: it, the frame between, and one to train on.
 _FEWEST = 3
+_MOST_TRIED = 200
 Rows = npt.NDArray[np.int64]
 
 
@@ -117,6 +118,14 @@ def split_randomly(rows: Mapping[str, Rows], classes: Mapping[str, str], *, held
         rest = mixed[tested:]
         found[rest] = np.arange(len(rest)) % folds if len(rest) > 1 else ALWAYS
     return Split(found, sorted(rows))
+
+
+def fewest_photos(divide: Callable[..., Split], *, held_out: float, folds: int) -> int | None:
+    """How many photos of one label `split` or `split_randomly` must have to put some in a fold; None for too many."""
+    for count in range(_MOST_TRIED):
+        if (divide({"": np.arange(count)}, {"": ""}, held_out=held_out, folds=folds).folds >= 0).any():
+            return count
+    return None
 
 
 def reference_blocks(rows: Mapping[str, Rows], folds: Rows) -> list[list[Rows]]:

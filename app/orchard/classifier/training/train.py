@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchard.classifier.evaluation.measure import evaluate_model, find_classes
-from orchard.classifier.inputs import HELD_OUT, open_features
+from orchard.classifier.inputs import HELD_OUT, open_features, photos_uri
+from orchard.classifier.labels import listed
 from orchard.classifier.options import TrainOptions
 from orchard.classifier.saved import Saved, open_classifier_output, read_classifier_from, write_classifier
 from orchard.classifier.settings import check_same
@@ -16,6 +17,7 @@ from orchard.console import Reporter
 from orchard.report.text import percent
 from orchard.spark.session import OpenContext, open_context
 from orchard.stopwatch import Stopwatch
+from orchard.storage.stores import open_store
 from orchard.tables.output import Output
 from orchard.versions import versions
 
@@ -34,8 +36,9 @@ def train(options: TrainOptions, reporter: Reporter, *, open_context: OpenContex
     logging.getLogger().addHandler(logging.NullHandler())
     watch, store = Stopwatch(), open_classifier_output(options.output)
     with watch("read"):
-        chosen, test = _read(options)
-    _log(options, chosen, reporter)
+        chosen, test, tested = _read(options)
+    _log(chosen, reporter)
+    _warn(options, chosen, tested, reporter)
     with watch("fit"), open_context(options.master, log=reporter.log) as context:
         # Only now: until the context is there, pyspark must not be imported elsewhere.
         from orchard.classifier.training.fit import Training
@@ -57,7 +60,7 @@ def train(options: TrainOptions, reporter: Reporter, *, open_context: OpenContex
 def describe(options: TrainOptions) -> dict[str, Any]:
     """What a training would do, without starting Spark or writing anything; errors as of `train`."""
     store = open_classifier_output(options.output)
-    chosen, test = _read(options)
+    chosen, test, _ = _read(options)
     return {
         **_facts(options, chosen),
         "photos to evaluate on": test.features.rows if test else int((chosen.split.folds == HELD_OUT).sum()),
@@ -65,29 +68,37 @@ def describe(options: TrainOptions) -> dict[str, Any]:
     }
 
 
-def _read(options: TrainOptions) -> tuple[TrainingSet, Output | None]:
-    """The photos to train on, and the output to evaluate on."""
+def _read(options: TrainOptions) -> tuple[TrainingSet, Output | None, set[str]]:
+    """The photos to train on, the output to evaluate on, and the classes that are evaluated."""
     chosen = read_training_set(options)
     if not options.test:
-        return chosen, None
+        return chosen, None, {*chosen.names} - {*chosen.lacking(chosen.split.folds == HELD_OUT)}
     test = open_features("--test", options.test)
     settings = chosen.features.features.settings
     check_same(test.features.settings, settings, f"--test {options.test}", "--features was made with")
-    find_classes(chosen.names, test, chosen.rule.class_of)
-    return chosen, test
+    return chosen, test, {*find_classes(chosen.names, test, chosen.rule.class_of).values()}
 
 
-def _log(options: TrainOptions, chosen: TrainingSet, reporter: Reporter) -> None:
+def _log(chosen: TrainingSet, reporter: Reporter) -> None:
     facts = chosen.facts()
     classes = ", ".join(f"{name} {of_class['photos']:,}" for name, of_class in facts["classes"].items())
     shown = classes if len(chosen.names) <= 12 else f"{len(chosen.names):,} classes"
     used = zip(chosen.photos.labels, chosen.trained.tolist(), strict=True)
     labels = len({label for label, trained in used if trained})  # others are held out as a whole
     reporter.log(f"training on {facts['photos']:,} photos of {labels:,} labels ({shown})")
+
+
+def _warn(options: TrainOptions, chosen: TrainingSet, tested: set[str], reporter: Reporter) -> None:
+    """Warn of what makes the evaluation, or the choice of the regularization and the threshold, worth less."""
     if options.random_split:
         reporter.log(
             "warning: --random-split puts neighbouring frames of one fruit on both sides: do not believe the accuracy"
         )
+    if unseen := chosen.lacking(chosen.split.folds >= 0):
+        what = f"warning: too few photos to cross-validate on {listed(unseen)}"
+        reporter.log(f"{what}: the threshold and the limit are chosen on the other classes: add photos")
+    if (options.test or options.held_out) and (missing := sorted({*chosen.names} - tested)):
+        reporter.log(f"warning: no photo of {listed(missing)} to evaluate on: the evaluation says nothing about them")
 
 
 def _facts(options: TrainOptions, chosen: TrainingSet) -> dict[str, Any]:
@@ -95,14 +106,13 @@ def _facts(options: TrainOptions, chosen: TrainingSet) -> dict[str, Any]:
     kind = (
         "test" if options.test else "none" if not options.held_out else "random" if options.random_split else "labels"
     )
-    report = chosen.features.report() or {}
     return {
-        "features": options.features,
+        "features": chosen.features.store.uri,
         "version": chosen.features.features.version,
-        "input": report.get("input", {}).get("uri"),
+        "input": photos_uri(chosen.features),
         **chosen.facts(),
         "split": {"kind": kind, "holdout": options.held_out, "blocks": chosen.split.blocks, "folds": options.folds},
-        "test": options.test,
+        "test": options.test and open_store(options.test).uri,
         "class_weight": options.class_weight,
     }
 

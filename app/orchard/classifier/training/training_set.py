@@ -13,7 +13,7 @@ import pyarrow as pa
 from orchard.classifier.inputs import HELD_OUT, UNUSED, Photos, is_trained_on, open_features, read_photos
 from orchard.classifier.labels import Rule, listed, read_rule
 from orchard.classifier.options import TrainOptions
-from orchard.classifier.training.splits import Split, order_rows, reference_blocks, split, split_randomly
+from orchard.classifier.training.splits import Split, fewest_photos, order_rows, reference_blocks, split, split_randomly
 from orchard.errors import InputError
 from orchard.tables import columns, parquet
 from orchard.tables.output import Output
@@ -103,6 +103,11 @@ class TrainingSet:
         """The number in `reference_places` of each photo's own reference, (n,); -2 where it has none."""
         return np.where(self.references >= 0, self.reference_places[self.references], np.int32(-2))
 
+    def lacking(self, chosen: npt.NDArray[np.bool_]) -> list[str]:
+        """The classes that have none of the `chosen` photos, (n,)."""
+        labels = {label for label, one in zip(self.photos.labels, chosen.tolist(), strict=True) if one}
+        return sorted({*self.names} - {self.classes[label] for label in labels})
+
     def table(self) -> pa.Table:
         """What `training.parquet` holds: path, label, sha256 and fold of every photo."""
         texts = self.photos.paths, self.photos.labels, self.photos.hashes
@@ -120,6 +125,7 @@ class TrainingSet:
             "held_out": int((folds == HELD_OUT).sum()),
             "unused": int((folds == UNUSED).sum()),
             "classes": {name: {"photos": trained[name], "labels": labels[name]} for name in self.names},
+            "in_no_fold": self.lacking(folds >= 0),
             **self.rule.facts(self.classes),
         }
 
@@ -139,8 +145,10 @@ def read_training_set(options: TrainOptions) -> TrainingSet:
     divide = split_randomly if options.random_split else split
     found = divide(rows, classes, held_out=options.held_out, folds=options.folds)
     if not (found.folds >= 0).any():
-        what = "has too few photos to hold some out and train on the others"
-        raise InputError(f"--features {options.features}: {what}: give each class 3 photos or more")
+        fewest = fewest_photos(divide, held_out=options.held_out, folds=options.folds)
+        what = "has too few photos to hold some out and to cross-validate on the others"
+        advice = f"give each class {fewest} photos or more" if fewest else "hold out less with --holdout"
+        raise InputError(f"--features {options.features}: {what}: {advice}")
     return TrainingSet(output, photos, rule, classes, rows, found)
 
 
