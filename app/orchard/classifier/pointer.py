@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 POINTER = "classifier.json"
 FOLDER = re.compile("model-[0-9a-f]{12}")
 SHA256 = "sha256"
+AGAIN = "copy it again, or repeat `orchard train`"
 
 
 def _is_text(value: Any) -> bool:
@@ -94,6 +95,20 @@ def parse_pointer(content: bytes) -> dict[str, Any]:
     if version != SCHEMA_VERSION or not FOLDER.fullmatch(str(facts.get("folder"))):
         raise ValueError("is not what `orchard train` writes")
     return dict(facts)
+
+
+def read_facts(store: Store, content: bytes) -> dict[str, Any]:
+    """What the classifier.json of a store says, checked; `InputError` where it cannot be used."""
+    where = f"{store.flag} {store.uri}/{POINTER}"
+    try:
+        facts = parse_pointer(content)
+    except ValueError as exc:
+        raise InputError(f"{where}: {exc}: name a classifier that was trained with this version") from exc
+    try:
+        check_facts(facts)
+    except ValueError as exc:
+        raise InputError(f"{where}: is damaged ({exc}): {AGAIN}") from exc
+    return facts
 
 
 def format_pointer(facts: Mapping[str, Any]) -> bytes:

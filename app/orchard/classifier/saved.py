@@ -21,12 +21,13 @@ import pyarrow as pa
 from orchard.classifier.model import Model
 from orchard.classifier.pipeline import pipeline_files, read_pipeline
 from orchard.classifier.pointer import (
+    AGAIN,
     FOLDER,
     POINTER,
     SCHEMA_VERSION,
-    check_facts,
     format_pointer,
     parse_pointer,
+    read_facts,
     read_pointer,
 )
 from orchard.classifier.settings import check_same
@@ -38,7 +39,6 @@ PIPELINE, REFERENCES, TRAINING = "pipeline", "references.npy", "training.parquet
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "evaluation.html"
 # What a killed process leaves of a file that it was writing, see `LocalStore.write`.
 _DRAFT = re.compile(rf"({'|'.join(map(re.escape, (POINTER, EVALUATION, EVALUATION_PAGE)))})\.\d+\.tmp")
-_AGAIN = "copy it again, or repeat `orchard train`"
 
 
 @dataclass(frozen=True)
@@ -172,26 +172,13 @@ def read_classifier_from(store: Store) -> Saved:
     """Read a classifier from its store, see `read_classifier`."""
     while True:
         pointer = read_pointer(store)
-        facts = _parse_facts(store, pointer)
+        facts = read_facts(store, pointer)
         try:
             return Saved(store, _read_model(store, facts), facts)
         except FileNotFoundError as exc:
             if read_pointer(store) == pointer:
                 raise _missing(store, facts, exc) from exc
             # A training has replaced it since: the new one is complete.
-
-
-def _parse_facts(store: Store, pointer: bytes) -> dict[str, Any]:
-    try:
-        facts = parse_pointer(pointer)
-    except ValueError as exc:
-        advice = "name a classifier that was trained with this version"
-        raise InputError(f"{store.flag} {store.uri}/{POINTER}: {exc}: {advice}") from exc
-    try:
-        check_facts(facts)
-    except ValueError as exc:
-        raise InputError(f"{store.flag} {store.uri}/{POINTER}: is damaged ({exc}): {_AGAIN}") from exc
-    return facts
 
 
 def read_training(saved: Saved) -> pa.Table:
@@ -220,7 +207,7 @@ def _read_model(store: Store, facts: dict[str, Any]) -> Model:
         return _parse_model(files, facts)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:  # of a pipeline that another program wrote
         raise InputError(
-            f"{store.flag} {store.uri}/{facts['folder']}: is damaged ({_first_line(exc)}): {_AGAIN}"
+            f"{store.flag} {store.uri}/{facts['folder']}: is damaged ({_first_line(exc)}): {AGAIN}"
         ) from exc
 
 
@@ -238,13 +225,13 @@ def _read_checked(store: Store, facts: Mapping[str, Any], path: str) -> bytes:
     content, expected = store.read(f"{facts['folder']}/{path}"), facts["files"].get(path)
     if (found := _sha256(content)) != expected:
         where = f"{store.flag} {store.uri}/{facts['folder']}/{path}"
-        raise InputError(f"{where}: is damaged (SHA-256 {found}, not {expected}): {_AGAIN}")
+        raise InputError(f"{where}: is damaged (SHA-256 {found}, not {expected}): {AGAIN}")
     return content
 
 
 def _missing(store: Store, facts: Mapping[str, Any], exc: FileNotFoundError) -> InputError:
     what = f"a file of {facts['folder']}/ is missing ({_first_line(exc)})"
-    return InputError(f"{store.flag} {store.uri}: {what}: {_AGAIN}")
+    return InputError(f"{store.flag} {store.uri}: {what}: {AGAIN}")
 
 
 def _first_line(exc: Exception) -> str:
