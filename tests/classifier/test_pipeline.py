@@ -39,9 +39,7 @@ def vectors(spark: SparkSession, features: np.ndarray) -> DataFrame:
 
 
 @pytest.mark.parametrize(("classes", "constant"), [(2, 0), (2, 3), (3, 0), (7, 1)])
-def test_pipeline_gives_the_same_by_stock_pyspark(
-    classes: int, constant: int, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_pipeline_in_stock_pyspark(classes: int, constant: int, spark: SparkSession, tmp_path: Path) -> None:
     model = make_model(classes, 20, 6, constant=constant)
     save(model, tmp_path / "pipeline")
     features = np.random.default_rng(1).normal(scale=2, size=(40, 20))
@@ -76,7 +74,7 @@ def kinds_of_files(folder: Path) -> list[str]:
     )
 
 
-def test_pipeline_files_are_what_pyspark_saves(spark: SparkSession, tmp_path: Path) -> None:
+def test_pipeline_files_as_pyspark_saves(spark: SparkSession, tmp_path: Path) -> None:
     save(make_model(), tmp_path / "ours")
     ours, stock = tmp_path / "ours", stock_folder(spark, tmp_path / "stock")
     assert kinds_of_files(ours) == kinds_of_files(stock)
@@ -99,7 +97,7 @@ def metadata(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_bytes()) for file in files]
 
 
-def test_pipeline_that_pyspark_saves_again_is_the_same(spark: SparkSession, tmp_path: Path) -> None:
+def test_read_pipeline_pyspark_saved_again(spark: SparkSession, tmp_path: Path) -> None:
     save(make_model(), tmp_path / "ours")
     PipelineModel.load(str(tmp_path / "ours")).save(str(tmp_path / "again"))
     for stage in STAGES[:3]:

@@ -78,7 +78,7 @@ def test_write_classifier_and_read_classifier(kind: str, request: pytest.Fixture
     assert contents(saved.store) == before
 
 
-def test_write_classifier_says_what_is_where(tmp_path: Path) -> None:
+def test_write_classifier_facts(tmp_path: Path) -> None:
     facts = write(LocalStore(str(tmp_path)), ONE)
     assert facts == {
         "schema_version": 1,
@@ -101,7 +101,7 @@ def test_write_classifier_says_what_is_where(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 5), max_size=4))
-def test_equal_tables_give_equal_files(sizes: list[int]) -> None:
+def test_content_files_equal_tables(sizes: list[int]) -> None:
     whole = training(sum(sizes))
     starts = np.cumsum([0, *sizes]).tolist()
     pieces = pa.concat_tables([whole.slice(0, 0), *(whole.slice(at, n) for at, n in zip(starts, sizes, strict=False))])
@@ -141,7 +141,7 @@ class Dying(Quick):
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first training", "another one"])
-def test_training_that_is_killed_at_any_write_or_delete(first: bool, tmp_path: Path) -> None:
+def test_write_classifier_killed(first: bool, tmp_path: Path) -> None:
     write(LocalStore(str(tmp_path / "clean")), OTHER)
     expected = contents(LocalStore(str(tmp_path / "clean")))
     outcomes, steps = [], 0
@@ -173,7 +173,7 @@ def outcome(uri: str) -> str:
     return "earlier" if is_same(saved, ONE) else "new" if is_same(saved, OTHER) else "mixed"
 
 
-def test_training_keeps_what_is_not_its_own(tmp_path: Path) -> None:
+def test_write_classifier_keeps_other_files(tmp_path: Path) -> None:
     write(LocalStore(str(tmp_path)), ONE)
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "model-of-mine").mkdir()
@@ -183,7 +183,7 @@ def test_training_keeps_what_is_not_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "model-of-mine" / "a").exists()
 
 
-def test_read_classifier_follows_a_training_meanwhile(tmp_path: Path) -> None:
+def test_read_classifier_during_training(tmp_path: Path) -> None:
     """Between classifier.json and the files that it lists, a training replaces both."""
     store = LocalStore(str(tmp_path))
     earlier = write(store, ONE)
@@ -206,7 +206,7 @@ def test_read_classifier_follows_a_training_meanwhile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
-def test_damaged_files_are_refused(damage: str, tmp_path: Path) -> None:
+def test_read_classifier_damaged_files(damage: str, tmp_path: Path) -> None:
     facts = write(LocalStore(str(tmp_path / "whole")), ONE)
     for path in facts["files"]:
         shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
@@ -224,7 +224,7 @@ def test_damaged_files_are_refused(damage: str, tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "hurt")
 
 
-def test_training_table_is_read_when_asked_for(tmp_path: Path) -> None:
+def test_read_training_missing(tmp_path: Path) -> None:
     facts = write(LocalStore(str(tmp_path)), ONE)
     (tmp_path / facts["folder"] / "training.parquet").unlink()
     saved = read_classifier(str(tmp_path))
@@ -249,7 +249,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", FOREIGN)
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_foreign_folders_are_refused(name: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_read_classifier_foreign(name: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     uri = str(tmp_path) if kind == "folder" else request.getfixturevalue("bucket")
     store = open_classifier_output(uri)
     for key, content in FOREIGN[name].items():
@@ -342,13 +342,13 @@ class Crowded(Quick):
         return super().list(prefix)
 
 
-def test_training_whose_files_another_one_deletes(tmp_path: Path) -> None:
+def test_write_classifier_two_trainings(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=rf"^--output {tmp_path}.*references\.npy"):
         write(Crowded(str(tmp_path)), ONE)
     assert not (tmp_path / "classifier.json").exists()
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path) -> None:
+def test_open_classifier_output_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "classifier.json").mkdir(parents=True)
     for place in ("file", "file/new", "folder"):
@@ -356,7 +356,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_pat
             open_classifier_output(str(tmp_path / place))
 
 
-def test_other_places_are_refused(tmp_path: Path, bucket: str) -> None:
+def test_read_classifier_refused(tmp_path: Path, bucket: str) -> None:
     (tmp_path / "file").write_bytes(b"x")
     places: list[tuple[str, type[OrchardError]]] = [
         (str(tmp_path / "file"), InputError),
@@ -409,7 +409,7 @@ def test_check_settings(tmp_path: Path) -> None:
                 check_settings(saved, settings, "--features there")
 
 
-def test_infinite_facts_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_write_classifier_infinite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write(LocalStore(str(tmp_path / "new")), ONE, temperature=float("inf"))
     assert not (tmp_path / "new").exists()

@@ -37,7 +37,7 @@ def options(folder: Path, **changes: Any) -> EvaluateOptions:
     return EvaluateOptions(**{**places, "output": str(folder / "report"), **changes})
 
 
-def test_evaluate_writes_and_returns_the_same(folder: Path) -> None:
+def test_evaluate(folder: Path) -> None:
     found = evaluate(options(folder, unfamiliar=str(folder / "others")), Reporter())
     assert json.loads((folder / "report" / "evaluation.json").read_text()) == found
     assert (found["photos"], found["flatters"]["shared_photos"]) == (12, 1)
@@ -52,7 +52,7 @@ def test_describe_writes_nothing(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_evaluate_labels_by_another_rule(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_labels(folder: Path, tmp_path: Path) -> None:
     csv = tmp_path / "labels.csv"
     csv.write_text("label,class\nApple 1,Cherry\nCherry 1,Cherry\nTomato 1,Tomato\n")
     assert describe(options(folder, labels=str(csv)))["classes"] == ["Cherry", "Tomato"]
@@ -73,16 +73,14 @@ def test_evaluate_labels_in_other_capitals(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("flag", ["features", "unfamiliar"])
-def test_evaluate_refuses_features_made_otherwise(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
-) -> None:
+def test_evaluate_other_settings(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
     monkeypatch.setitem(SETTINGS, "fingerprint", "other")
     output(tmp_path, PHOTOS[:2], np.ones((2, 5), np.float32))
     with pytest.raises(InputError, match=f"--{flag}.*fingerprint"):
         describe(options(folder, **{flag: str(tmp_path)}))
 
 
-def test_evaluate_names_the_flag_of_what_it_cannot_read(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_error_flags(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "features" / "_delta_log").mkdir(parents=True)
     (tmp_path / "features" / "_delta_log" / "00000000000000000000.json").write_text("no table")
     for flag in ("features", "unfamiliar"):
@@ -95,7 +93,7 @@ def test_evaluate_names_the_flag_of_what_it_cannot_read(folder: Path, tmp_path: 
         describe(options(folder, features=str(folder / "others")))
 
 
-def test_evaluate_refuses_an_output_before_the_work(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_output_not_writable(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "evaluation.html").mkdir(parents=True)
     for place in ("file", "file/new", "folder"):

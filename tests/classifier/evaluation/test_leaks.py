@@ -35,14 +35,14 @@ def test_leaks_pairs_of_folders_most_first() -> None:
     assert facts["held_out_photos"] == 0
 
 
-def test_leaks_of_photos_that_were_not_trained_on() -> None:
+def test_leaks_not_trained_on() -> None:
     trained = [("A/0", "a", HELD_OUT), ("A/1", "b", UNUSED), ("B/0", "c", TRAINED)]
     facts = found([("A/0", "a"), ("A/1", "b")], trained)
     assert (facts["shared_photos"], facts["shared_folders"], facts["labels_in_both"]) == (0, [], [])
     assert facts["held_out_photos"] == 1
 
 
-def test_leaks_name_a_random_split_where_its_held_out_photos_are_evaluated() -> None:
+def test_leaks_random_split() -> None:
     trained = [("A/0", "a", HELD_OUT), ("A/1", "b", TRAINED)]
     assert found([("A/0", "a")], trained, "random")["random_split"]
     assert not found([("A/0", "a")], trained, "labels")["random_split"]
@@ -53,13 +53,13 @@ def test_leaks_without_any_photo_trained_on() -> None:
     assert found([("A/0", "a")], [("A/0", "a", HELD_OUT)])["shared_photos"] == 0
 
 
-def test_leaks_of_a_blank_photo_in_many_folders_are_few_pairs() -> None:
+def test_leaks_blank_photo() -> None:
     facts = found([("new/0", "blank")], [(f"folder {number}/0", "blank", TRAINED) for number in range(200)])
     assert (facts["shared_photos"], len(facts["shared_folders"])) == (1, MAX_PAIRS)
     assert facts["shared_folder_pairs"] == MAX_FOLDERS
 
 
-def test_leaks_of_a_photo_under_its_own_path_among_many_copies() -> None:
+def test_leaks_same_path() -> None:
     trained = [(f"folder {number}/0", "blank", TRAINED) for number in range(200)]
     facts = found([("folder 199/0", "blank"), ("folder 200/0", "blank")], trained)
     assert (facts["shared_under_same_path"], facts["shared_under_other_path"]) == (1, 1)
@@ -69,7 +69,7 @@ photos = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4), st.sampled
 
 
 @given(photos, photos, st.integers(1, 4))
-def test_leaks_by_brute_force_in_any_batches(trained: list, evaluated: list, size: int) -> None:
+def test_leaks_brute_force(trained: list, evaluated: list, size: int) -> None:
     leaks = Leaks(training([(f"{folder}/{name}", content, TRAINED) for folder, name, content in trained]))
     rows = [(f"{folder}/{name}", sha256(content)) for folder, name, content in evaluated]
     shared = list[bool]()

@@ -45,7 +45,7 @@ def evaluation(evaluated: Output, unfamiliar: Output) -> dict[str, Any]:
     return evaluate_model(model(), facts(), TRAINED, evaluated, first_word, unfamiliar=unfamiliar)
 
 
-def test_evaluate_model_agrees_with_scikit_learn(evaluation: dict[str, Any]) -> None:
+def test_evaluate_model_scikit_learn(evaluation: dict[str, Any]) -> None:
     predictions = model().predict(MATRIX)
     best, true = predictions.best, np.array(TRUE)
     assert evaluation["photos"] == 40
@@ -124,7 +124,7 @@ def test_evaluate_model_only_some_photos(evaluated: Output) -> None:
     assert sum(row["photos"] for row in found["labels"].values()) == 9
 
 
-def test_evaluate_model_without_photos_of_a_class(tmp_path: Path) -> None:
+def test_evaluate_model_missing_class(tmp_path: Path) -> None:
     found = evaluate_model(model(threshold=1.0), facts(), TRAINED, output(tmp_path, PHOTOS[:1], MATRIX[:1]), first_word)
     assert found["classes"]["Tomato"] == {"precision": None, "recall": None, "f1": None, "support": 0}
     assert found["balanced_accuracy"] == found["accuracy"]
@@ -133,7 +133,7 @@ def test_evaluate_model_without_photos_of_a_class(tmp_path: Path) -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_evaluate_model_on_its_training_photos(evaluated: Output, unfamiliar: Output) -> None:
+def test_evaluate_model_all_shared(evaluated: Output, unfamiliar: Output) -> None:
     """All are shared: the first warning says so, with their number, and what is left without them is nothing."""
     trained = training([(path, content, 0) for path, content in PHOTOS])
     found = evaluate_model(model(), facts(), trained, evaluated, first_word, unfamiliar=unfamiliar)
@@ -156,13 +156,13 @@ def test_without_photos(tmp_path: Path) -> None:
     assert "Cherry, Tomato" in Page(fill(found, {})).text
 
 
-def test_evaluate_model_names_unknown_classes(evaluated: Output) -> None:
+def test_evaluate_model_unknown_classes(evaluated: Output) -> None:
     with pytest.raises(InputError, match=r"'Cherry', 'Tomato'.*--labels") as error:
         evaluate_model(model(classes=("Apple", "Pear", "Plum")), facts(), TRAINED, evaluated, first_word)
     assert "\n" not in str(error.value)
 
 
-def test_evaluate_model_names_labels_without_a_class(evaluated: Output) -> None:
+def test_evaluate_model_unnamed_labels(evaluated: Output) -> None:
     with pytest.raises(InputError, match=r"'Apple 2'.*--labels"):
         evaluate_model(model(), facts(), TRAINED, evaluated, {"Apple 1": "Apple"}.get)
 
@@ -174,7 +174,7 @@ def test_evaluate_model_without_photos(evaluated: Output, tmp_path: Path) -> Non
         evaluate_model(model(), facts(), TRAINED, evaluated, first_word, unfamiliar=evaluated)
 
 
-def test_evaluate_model_of_features_of_another_size(tmp_path: Path) -> None:
+def test_evaluate_model_feature_size(tmp_path: Path) -> None:
     wide = output(tmp_path, PHOTOS[:2], np.zeros((2, 7), np.float32))
     with pytest.raises(InputError, match="backbone"):
         evaluate_model(model(), facts(), TRAINED, wide, first_word)

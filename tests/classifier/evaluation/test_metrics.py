@@ -45,7 +45,7 @@ distances = arrays(np.float64, st.integers(1, 20), elements=st.integers(0, 8).ma
 @pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 @given(answers())
 @settings(deadline=None)
-def test_confusion_matrix_and_its_metrics_as_scikit_learn(given_answers: Answers) -> None:
+def test_confusion_matrix_scikit_learn(given_answers: Answers) -> None:
     true, answered, classes = given_answers
     confusion = metrics.confusion_matrix(true, answered, classes)
     np.testing.assert_array_equal(confusion, confusion_matrix(true, answered, labels=range(classes)))
@@ -57,7 +57,7 @@ def test_confusion_matrix_and_its_metrics_as_scikit_learn(given_answers: Answers
         np.testing.assert_allclose(mine, theirs, atol=1e-15)
 
 
-def test_balanced_accuracy_is_of_the_classes_that_occur() -> None:
+def test_balanced_accuracy_missing_class() -> None:
     confusion = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
     assert metrics.balanced_accuracy(confusion) == (0.75 + 0.5) / 2
     assert math.isnan(metrics.balanced_accuracy(np.zeros((2, 2), np.int64)))
@@ -65,7 +65,7 @@ def test_balanced_accuracy_is_of_the_classes_that_occur() -> None:
 
 @given(st.data())
 @settings(deadline=None)
-def test_ranks_give_top_k_accuracy_as_scikit_learn(data: st.DataObject) -> None:
+def test_ranks_scikit_learn(data: st.DataObject) -> None:
     true, _, classes = data.draw(answers())
     scores = data.draw(arrays(np.float64, (len(true), classes), elements=st.integers(0, 4).map(float)))
     ranks = metrics.ranks(scores, true)
@@ -79,7 +79,7 @@ def test_ranks_give_top_k_accuracy_as_scikit_learn(data: st.DataObject) -> None:
 
 
 @given(confidences())
-def test_expected_calibration_error_by_another_formula(given_confidences: tuple[np.ndarray, np.ndarray]) -> None:
+def test_expected_calibration_error(given_confidences: tuple[np.ndarray, np.ndarray]) -> None:
     probability, right = given_confidences
     confidence, share, counts = metrics.calibration(probability, right)
     assert counts.sum() == len(probability)
@@ -100,9 +100,7 @@ def test_calibration_of_known_numbers() -> None:
 
 
 @given(confidences(), st.integers(1, 50))
-def test_coverage_curve_counts_the_answers_above_each_probability(
-    given_confidences: tuple[np.ndarray, np.ndarray], points: int
-) -> None:
+def test_coverage_curve(given_confidences: tuple[np.ndarray, np.ndarray], points: int) -> None:
     probability, right = given_confidences
     coverage, accuracy, smallest = metrics.coverage_curve(probability, right, points)
     assert 1 <= len(coverage) <= points
@@ -122,7 +120,7 @@ def test_auroc_as_scikit_learn(familiar: np.ndarray, unfamiliar: np.ndarray) -> 
 
 
 @given(distances, st.floats(0.01, 1))
-def test_keeping_is_the_smallest_limit_that_keeps_the_share(values: np.ndarray, share: float) -> None:
+def test_keeping(values: np.ndarray, share: float) -> None:
     limit = metrics.keeping(values, share)
     assert (values <= limit).mean() >= share - 1e-12
     assert (values < limit).mean() < share

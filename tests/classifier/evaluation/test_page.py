@@ -40,7 +40,7 @@ def html(evaluation: dict[str, Any]) -> str:
     return fill(evaluation, {evaluation["mistakes"][0]["path"]: b"jpeg"})
 
 
-def test_fill_fetches_nothing_and_runs_nothing(html: str) -> None:
+def test_fill_self_contained(html: str) -> None:
     page = Page(html)
     links = [link for name in ("src", "href", "srcset", "data") for link in page.attributes(name)]
     assert all(link.startswith(("data:", "#")) for link in links)
@@ -70,7 +70,7 @@ def test_fill_numbers_and_names(html: str, evaluation: dict[str, Any]) -> None:
     assert {"flatters", "unfamiliar"} <= set(page.attributes("id"))
 
 
-def test_fill_when_nothing_is_to_be_told(evaluation: dict[str, Any]) -> None:
+def test_fill_no_findings(evaluation: dict[str, Any]) -> None:
     quiet = copy.deepcopy(evaluation)
     quiet |= {"unfamiliar": None, "mistakes": []}
     quiet["confusion_matrix"]["counts"] = [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
@@ -97,7 +97,7 @@ def many(evaluation: dict[str, Any], classes: int) -> dict[str, Any]:
     return wide
 
 
-def test_fill_of_many_classes_has_a_heat_map(evaluation: dict[str, Any]) -> None:
+def test_fill_heat_map(evaluation: dict[str, Any]) -> None:
     page = Page(fill(many(evaluation, 131), {}))
     assert [name for name in page.attributes("class") if name == "dark"] == ["dark"] * 4
     assert "Class 130" in page.text
@@ -154,7 +154,7 @@ def test_confusions_most_frequent_first() -> None:
     assert confusions(["a", "b", "c"], [[5, 1, 0], [3, 1, 0], [0, 0, 0]]) == [("b", "a", 3, 0.75), ("a", "b", 1, 1 / 6)]
 
 
-def test_write_evaluation_with_photos_that_can_and_cannot_be_read(evaluation: dict[str, Any], tmp_path: Path) -> None:
+def test_write_evaluation_mistakes(evaluation: dict[str, Any], tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "report"))
     write_evaluation(store, evaluation)
     assert json.loads(store.read("evaluation.json")) == evaluation
@@ -176,7 +176,7 @@ def test_summary_facts(evaluation: dict[str, Any]) -> None:
     assert rows["report"] == "out/evaluation.html"
 
 
-def test_warnings_count_all_pairs_of_folders(evaluation: dict[str, Any]) -> None:
+def test_warnings_folder_pairs(evaluation: dict[str, Any]) -> None:
     pairs = [{"training": f"{number}", "evaluated": "e", "photos": 1} for number in range(20)]
     many = {**evaluation["flatters"], "shared_photos": 64, "shared_folders": pairs, "shared_folder_pairs": 64}
     assert "61 more pairs" in warnings({**evaluation, "flatters": many})[0]

@@ -42,7 +42,7 @@ def answers(content: bytes, made: Made) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.concatenate(outputs) for outputs in zip(*said, strict=True))  # type: ignore[return-value]
 
 
-def test_file_answers_as_the_classifier(made: Made, exported: Exported) -> None:
+def test_export(made: Made, exported: Exported) -> None:
     path, facts = exported
     exact = made.model.predict(made.features)
     probabilities, unfamiliarity = answers(path.read_bytes(), made)
@@ -59,7 +59,7 @@ def test_file_answers_as_the_classifier(made: Made, exported: Exported) -> None:
     assert dict(summary(facts))["equal answers"] == "100.00%"
 
 
-def test_float16_goes_to_s3_and_stays_near(made: Made, exported: Exported, bucket: str) -> None:
+def test_export_float16(made: Made, exported: Exported, bucket: str) -> None:
     facts = run_export(made, f"{bucket}/robot/half.tflite", quantize="float16")
     content = open_store(f"{bucket}/robot").read("half.tflite")
     assert len(content) == facts["bytes"] < 0.6 * exported[0].stat().st_size
@@ -71,7 +71,7 @@ def test_float16_goes_to_s3_and_stays_near(made: Made, exported: Exported, bucke
 
 
 @pytest.mark.slow
-def test_int8_is_near_and_equal_exports_give_equal_bytes(made: Made, exported: Exported, tmp_path: Path) -> None:
+def test_export_int8(made: Made, exported: Exported, tmp_path: Path) -> None:
     run_export(made, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == exported[0].read_bytes()
     contents = []
@@ -87,7 +87,7 @@ def test_int8_is_near_and_equal_exports_give_equal_bytes(made: Made, exported: E
     assert np.corrcoef(unfamiliarity, exact.unfamiliarity)[0, 1] > 0.9
 
 
-def test_disagreement_is_refused() -> None:
+def test_check() -> None:
     good = Comparison(9, None, 1.0, 1e-6, 1e-7, 1e-5, (4.0, 4.0))
     check(good, "none")
     for bad in (replace(good, largest=2e-4), replace(good, unfamiliarity=2e-3), replace(good, largest=float("nan"))):
@@ -106,7 +106,7 @@ def refused(error: type[OrchardError], call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def test_targets_that_are_no_file(tmp_path: Path) -> None:
+def test_open_target_refused(tmp_path: Path) -> None:
     (tmp_path / "folder" / "in").mkdir(parents=True)
     for uri in ("", "folder/", "s3://bucket", "ftp://host/file"):
         refused(UsageError, lambda uri=uri: open_target(uri))  # type: ignore[misc]
@@ -116,9 +116,7 @@ def test_targets_that_are_no_file(tmp_path: Path) -> None:
     assert open_target("/fruit.tflite").uri == "/fruit.tflite"
 
 
-def test_what_cannot_work_is_refused_before_anything_is_converted(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_refused(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchard.classifier.export.export.make", None)  # fails a test that comes so far
     output = str(tmp_path / "fruit.tflite")
 
@@ -169,7 +167,7 @@ def test_summary_of_noise(exported: Exported) -> None:
     assert dict(summary(exported[1] | {"measured_on": "noise"}))["measured on"] == "8 pictures of noise"
 
 
-def test_too_few_photos_for_8_bits(made: Made, tmp_path: Path) -> None:
+def test_export_int8_too_few_photos(made: Made, tmp_path: Path) -> None:
     few = shutil.copytree(made.photos[0].parent, tmp_path / "few")
     output = str(tmp_path / "fruit.tflite")
     options = ExportOptions(classifier=made.uri, output=output, quantize="int8", photos=str(few))
@@ -182,7 +180,7 @@ def test_describe_writes_nothing(made: Made, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_photos_of_a_folder_are_parted_and_damaged_ones_left_out(made: Made, tmp_path: Path) -> None:
+def test_choose_folder(made: Made, tmp_path: Path) -> None:
     saved = read_classifier(made.uri)
     known = made.model.classes[0]
     for label in (known, "Durian"):
@@ -199,7 +197,7 @@ def test_photos_of_a_folder_are_parted_and_damaged_ones_left_out(made: Made, tmp
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=40), st.integers(0, 50))
-def test_evenly_takes_as_many_of_each_group(groups: list[str], count: int) -> None:
+def test_evenly(groups: list[str], count: int) -> None:
     rows = evenly(groups, count)
     assert rows == sorted(set(rows))
     assert len(rows) == min(count, len(groups))
@@ -208,7 +206,7 @@ def test_evenly_takes_as_many_of_each_group(groups: list[str], count: int) -> No
     assert all(taken[group] == have[group] or taken[group] >= most - 1 for group in have)
 
 
-def test_comparison_counts_answers(made: Made) -> None:
+def test_compare(made: Made) -> None:
     model: Model = replace(made.model, classes=("a", "b"), threshold=0.6, limit=2.0)
 
     def said(probabilities: list[float], distances: list[float]) -> Predictions:
@@ -236,7 +234,7 @@ def test_compare_of_copies(made: Made) -> None:
     assert json.loads(json.dumps(facts, allow_nan=False))["unfamiliarity"] == {"largest_relative_difference": 0.0}
 
 
-def test_lines_are_those_of_least_squares() -> None:
+def test_fit_lines() -> None:
     rng = np.random.default_rng(0)
     given_, slopes = rng.normal(size=(30, 4)).astype(np.float32), np.array([1.0, 0.5, 2.0, 1.0])
     given_[:, 3] = 7
@@ -245,7 +243,7 @@ def test_lines_are_those_of_least_squares() -> None:
     np.testing.assert_allclose(offset, 3, rtol=1e-4)
 
 
-def test_open_target_replaces_exported_files_only(tmp_path: Path) -> None:
+def test_open_target_replaces(tmp_path: Path) -> None:
     (tmp_path / "old.tflite").write_bytes(b"\0\0\0\0TFL3...")
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "old.tflite")

@@ -46,7 +46,7 @@ def test_names_shapes_and_signature(made: Made, exported: Exported) -> None:
     ]
 
 
-def test_only_builtin_operators_and_aligned_constants(exported: Exported) -> None:
+def test_export_operators(exported: Exported) -> None:
     content = exported[0].read_bytes()
     model = schema.Model.GetRootAs(content)
     codes = [model.OperatorCodes(number) for number in range(model.OperatorCodesLength())]

@@ -65,9 +65,7 @@ def close(one: Prediction, other: Prediction) -> bool:
     return (one.best, one.unsure) == (other.best, other.unsure) and np.allclose(first, second, rtol=1e-9, atol=1e-5)
 
 
-def test_predict_is_the_model_of_the_features(
-    classifier: Classifier, model: Model, weights: BakedWeights, drawn: Path
-) -> None:
+def test_predict(classifier: Classifier, model: Model, weights: BakedWeights, drawn: Path) -> None:
     paths = sorted(drawn.rglob("*.jpg")) * 2  # more than a block
     predictions = classifier.predict(paths)
     predict = make_predict(MOBILENET_V2, "litert", weights.folder)
@@ -143,7 +141,7 @@ def test_predict_of_open_files(classifier: Classifier, drawn: Path) -> None:
         classifier.predict(text)
 
 
-def test_predict_of_a_batch_of_pixels_and_of_nothing(classifier: Classifier, drawn: Path) -> None:
+def test_predict_batch_of_pixels(classifier: Classifier, drawn: Path) -> None:
     paths = sorted(drawn.rglob("*.jpg"))[:3]
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
     assert all(map(close, classifier.predict(pixels), classifier.predict(paths)))
@@ -161,7 +159,7 @@ def test_predict_of_a_batch_of_pixels_and_of_nothing(classifier: Classifier, dra
     ],
     ids=["RGB", "L", "LA", "RGBA", "P", "1", "CMYK TIFF", "CMYK JPEG", "16 bits", "float"],
 )
-def test_pixels_of_an_opened_image_are_those_of_its_file(content: bytes) -> None:
+def test_pixels_of_opened_image(content: bytes) -> None:
     np.testing.assert_array_equal(pixels_of(Image.open(io.BytesIO(content)), SIZE), decode(content, SIZE))
     loaded = Image.open(io.BytesIO(content)).copy()  # which knows nothing of a file
     np.testing.assert_array_equal(pixels_of(loaded, SIZE), decode(content, SIZE))
@@ -190,7 +188,7 @@ def test_pixels_of_a_turned_image(turn: int) -> None:
         ("gs://bucket/a.jpg", UsageError),
     ],
 )
-def test_predict_refuses_what_is_no_image(image: Any, error: type[Exception], classifier: Classifier) -> None:
+def test_predict_type_errors(image: Any, error: type[Exception], classifier: Classifier) -> None:
     with pytest.raises(error):
         classifier.predict([image])
 
@@ -211,7 +209,7 @@ def test_predict_refuses_what_is_no_image(image: Any, error: type[Exception], cl
         (Image.new("La", (4, 4)), "undecodable"),
     ],
 )
-def test_predict_raises_the_photos_error(image: AnImage, reason: str, classifier: Classifier, drawn: Path) -> None:
+def test_predict_photo_errors(image: AnImage, reason: str, classifier: Classifier, drawn: Path) -> None:
     good = next(drawn.rglob("*.jpg"))
     where = str(image) if isinstance(image, str | Path) else "image 1"
     with pytest.raises(PhotoError) as raised:
@@ -242,7 +240,7 @@ def test_classifier_and_photos_in_a_bucket(
     objects.forget()
 
 
-def test_classify_gives_a_row_for_every_photo(saved: str, weights: BakedWeights, drawn: Path, tmp_path: Path) -> None:
+def test_classify(saved: str, weights: BakedWeights, drawn: Path, tmp_path: Path) -> None:
     good = sorted(str(path) for path in drawn.rglob("*.jpg"))[:2]
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     odd = str(tmp_path / "\udce9.jpg")  # a name that is not UTF-8
@@ -298,7 +296,7 @@ def test_a_network_of_ones_own(model: Model) -> None:
     assert one == other
 
 
-def test_exports_are_imported_when_asked_for() -> None:
+def test_lazy_imports() -> None:
     assert set(orchard.__all__) == {"Classifier", "__version__", "featurize_udf"}
     with pytest.raises(AttributeError):
         orchard.__getattr__("Nothing")
@@ -306,7 +304,7 @@ def test_exports_are_imported_when_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_one_photo_needs_no_slow_library(saved: str, weights: BakedWeights, drawn: Path) -> None:
+def test_predict_imports(saved: str, weights: BakedWeights, drawn: Path) -> None:
     path = next(drawn.rglob("*.jpg"))
     code = f"""
 import sys

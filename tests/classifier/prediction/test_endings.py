@@ -25,7 +25,7 @@ from tests.s3.server import BUCKET, Faults, blobs_of, serving
 pytestmark = pytest.mark.usefixtures("weights")
 
 
-def test_update_retries_what_the_storage_refused(
+def test_update_retries(
     workers: Callable[[], SparkContext],
     saved: Saved,
     drawn: Path,

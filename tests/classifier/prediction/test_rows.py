@@ -25,9 +25,7 @@ from tests.runs import Output
 pytestmark = pytest.mark.usefixtures("weights")
 
 
-def test_predictions_are_those_of_the_model_on_the_features_of_a_run(
-    whole: Predicted, features: Output, saved: Saved
-) -> None:
+def test_predict_table(whole: Predicted, features: Output, saved: Saved) -> None:
     said = saved.model.predict(features.matrix("features", "features"))
     rows = whole.rows("predictions")
     assert [row["path"] for row in rows] == features.paths("features")
@@ -43,7 +41,7 @@ def test_predictions_are_those_of_the_model_on_the_features_of_a_run(
     assert whole.files() == whole.live_files()
 
 
-def test_predictions_by_a_classifier_that_was_written_and_read(
+def test_predict_table_saved_classifier(
     context: SparkContext, saved: Saved, drawn: Path, whole: Predicted, tmp_path: Path
 ) -> None:
     training = pa.table({"path": ["a"], "label": ["a"], "sha256": ["0"], "fold": [0]})
@@ -103,7 +101,7 @@ def test_predictions_table_of_many_rows(saved: Saved) -> None:
     assert table.column("sha256").to_pylist() == [sha256 for _, sha256 in kept]
 
 
-def test_count_answers_of_rounded_distances(saved: Saved) -> None:
+def test_count_answers_rounding(saved: Saved) -> None:
     model = replace(saved.model, limit=0.1)
     distances = [np.float32(0.1), np.nextafter(np.float32(0.1), np.float32(1)), np.float32(0.05)]
     names = list(itertools.islice(itertools.cycle(model.classes), 3))

@@ -87,7 +87,7 @@ predict_table(saved, PredictOptions(classifier="c", input=photos, output=output)
 
 
 @pytest.mark.parametrize("other", ["folder", "threshold", "limit"])
-def test_predictions_of_another_classifier_are_refused(
+def test_predict_table_other_classifier(
     other: str, context: SparkContext, saved: Saved, output: Predicted, drawn: Path
 ) -> None:
     changes: dict[str, Any] = {} if other == "folder" else {other: getattr(saved.model, other) * 0.99}
@@ -105,7 +105,7 @@ def test_predictions_of_another_classifier_are_refused(
 
 
 @pytest.mark.parametrize("name", ["decoding", "fingerprint"])
-def test_classifier_of_other_features_is_refused(
+def test_predict_table_other_features(
     name: str, context: SparkContext, saved: Saved, drawn: Path, tmp_path: Path
 ) -> None:
     foreign = saved_as(replace(saved.model, settings={**saved.model.settings, name: "0"}))
@@ -114,9 +114,7 @@ def test_classifier_of_other_features_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_overwrite_that_was_interrupted_continues(
-    context: SparkContext, saved: Saved, output: Predicted, drawn: Path
-) -> None:
+def test_overwrite_interrupted(context: SparkContext, saved: Saved, output: Predicted, drawn: Path) -> None:
     (output.folder / "predictions.json").unlink()
     predict_in(context, saved, input=drawn, output=output.folder, overwrite=True)
     assert output.report["update"] == NOTHING | {"kept": 24}
@@ -133,7 +131,7 @@ def test_max_rejected(context: SparkContext, saved: Saved, output: Predicted, ph
     assert output.report["counts"] == {"listed": 30, "predicted": 24, "rejected": 6}
 
 
-def test_single_photo_and_none_that_decodes(context: SparkContext, saved: Saved, drawn: Path, tmp_path: Path) -> None:
+def test_predict_table_few_photos(context: SparkContext, saved: Saved, drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.jpg").write_bytes(b"")
     output = predict_in(context, saved, input=tmp_path / "in", output=tmp_path / "out")

@@ -12,7 +12,7 @@ answers = st.lists(st.tuples(st.sampled_from([0.3, 0.5, 0.6, 0.8, 0.9, 0.99]), s
 
 
 @pytest.mark.parametrize("true", [0.2, 1.0, 3.0, 9.0])
-def test_best_temperature_finds_the_one_that_labels_were_drawn_with(true: float) -> None:
+def test_best_temperature(true: float) -> None:
     random = np.random.default_rng(0)
     logits = random.normal(0, 4, (40_000, 3))
     drawn = (softmax(logits / true).cumsum(axis=1) > random.uniform(size=(len(logits), 1))).argmax(axis=1)
@@ -26,7 +26,7 @@ def test_best_temperature_finds_the_one_that_labels_were_drawn_with(true: float)
 
 
 @given(answers, st.sampled_from([0.5, 0.8, 0.99, 1.0]))
-def test_choose_threshold_is_the_smallest_with_the_precision(found: Answers, wanted: float) -> None:
+def test_choose_threshold(found: Answers, wanted: float) -> None:
     probabilities, right = np.array([p for p, _ in found]), np.array([ok for _, ok in found])
     chosen = choose_threshold(probabilities, right, wanted)
     answered = probabilities >= chosen.value

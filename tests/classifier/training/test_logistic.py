@@ -124,7 +124,7 @@ def test_solution_is_scikit_learns(classes: int, kind: str) -> None:
     assert abs(head.intercepts.mean()) < 1e-12
 
 
-def test_minimize_together_drops_those_that_are_done() -> None:
+def test_minimize_together_drops_done() -> None:
     rounds: list[list[int]] = []
 
     def evaluate(numbers: list[int], points: list[Matrix]) -> list[tuple[float, Matrix]]:
@@ -145,7 +145,7 @@ def test_minimize_together_drops_those_that_are_done() -> None:
     assert len(half) == max(minimum.evaluations for minimum in first)
 
 
-def test_minimize_together_says_what_did_not_converge() -> None:
+def test_minimize_together_not_converged() -> None:
     def evaluate(numbers: list[int], points: list[Matrix]) -> list[tuple[float, Matrix]]:
         return [(float(np.logaddexp(0, -point).sum()), -1 / (1 + np.exp(point))) for point in points]
 

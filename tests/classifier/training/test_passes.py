@@ -179,7 +179,7 @@ def test_components_are_made_once(context: SparkContext, fetched: int, tmp_path:
 
 
 @pytest.mark.parametrize("fetched", [0, FETCHED])
-def test_components_are_made_again_where_they_are_gone(context: SparkContext, table: Table, fetched: int) -> None:
+def test_components_made_again(context: SparkContext, table: Table, fetched: int) -> None:
     components = Components(context, table.store, table.files, table.fitted, fetched=fetched)
     before = components.run(sum_of)
     components.forget()  # as where an executor is lost
@@ -242,7 +242,7 @@ def test_group_rows_keeps_order(table: Table) -> None:
     assert group_rows([], 3)[0].files == []
 
 
-def test_read_features_cuts_what_is_known_of_rows(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_features_rows(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "FEATURES_BLOCK", 33)
     parts = [*read_features(table.store, FEATURES, table.files)]
     assert max(len(part.vectors) for part in parts) == 33

@@ -30,7 +30,7 @@ def photos(draw: st.DrawFn) -> Case:
 
 
 @given(photos(), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9]), st.integers(2, 6))
-def test_no_neighbours_on_both_sides(case: Case, held_out: float, folds: int) -> None:
+def test_split_neighbours(case: Case, held_out: float, folds: int) -> None:
     paths, labels, classes = case
     rows = order_rows(paths, labels)
     found = split(rows, classes, held_out=held_out, folds=folds)
@@ -43,7 +43,7 @@ def test_no_neighbours_on_both_sides(case: Case, held_out: float, folds: int) ->
 
 
 @given(photos(), st.sampled_from([0.0, 0.2, 0.5]), st.integers(2, 6))
-def test_every_class_is_trained_on_in_every_fold(case: Case, held_out: float, folds: int) -> None:
+def test_split_class_in_every_fold(case: Case, held_out: float, folds: int) -> None:
     paths, labels, classes = case
     found = split(order_rows(paths, labels), classes, held_out=held_out, folds=folds).folds
     assert set(found.tolist()) <= {HELD_OUT, UNUSED, ALWAYS, BETWEEN_FOLDS, *range(folds)}
@@ -56,7 +56,7 @@ def test_every_class_is_trained_on_in_every_fold(case: Case, held_out: float, fo
 
 
 @given(photos(), st.sampled_from([0.1, 0.2, 0.5]))
-def test_whole_labels_are_held_out_where_a_class_has_several(case: Case, held_out: float) -> None:
+def test_split_labels(case: Case, held_out: float) -> None:
     paths, labels, classes = case
     rows = order_rows(paths, labels)
     found = split(rows, classes, held_out=held_out, folds=5).folds
@@ -71,7 +71,7 @@ def test_whole_labels_are_held_out_where_a_class_has_several(case: Case, held_ou
 
 
 @given(photos(), st.sampled_from([0.2, 0.5]))
-def test_a_random_split_holds_out_of_every_class(case: Case, held_out: float) -> None:
+def test_split_randomly(case: Case, held_out: float) -> None:
     paths, labels, classes = case
     rows = order_rows(paths, labels)
     first, second = (split_randomly(rows, classes, held_out=held_out, folds=3).folds for _ in range(2))
@@ -82,7 +82,7 @@ def test_a_random_split_holds_out_of_every_class(case: Case, held_out: float) ->
         assert len(of_class) < 2 or ((of_class == HELD_OUT).any() and (of_class != HELD_OUT).any())
 
 
-def test_frames_are_held_out_at_the_end_of_a_turn() -> None:
+def test_split_frames() -> None:
     rows = order_rows([f"a/{number}.jpg" for number in (10, 2, 1, *range(3, 10))], ["a"] * 10)
     assert rows["a"].tolist() == [2, 1, 3, 4, 5, 6, 7, 8, 9, 0]
     found = split(rows, {"a": "A"}, held_out=0.2, folds=3)
@@ -92,7 +92,7 @@ def test_frames_are_held_out_at_the_end_of_a_turn() -> None:
 
 
 @given(photos())
-def test_reference_blocks_are_of_photos_that_are_trained_on(case: Case) -> None:
+def test_reference_blocks(case: Case) -> None:
     paths, labels, classes = case
     rows = order_rows(paths, labels)
     found = split(rows, classes, held_out=0.2, folds=5).folds

@@ -89,7 +89,7 @@ def test_train_holds_out_and_evaluates(trained: Path) -> None:
     assert (trained / "evaluation.html").is_file()
 
 
-def test_train_twice_gives_the_same_bytes(trained: Path, context: SparkContext, features: Path, tmp_path: Path) -> None:
+def test_train_same_bytes(trained: Path, context: SparkContext, features: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     train_in(context, again, features)
     train_in(context, again, features)
@@ -115,7 +115,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_train_says_how_many_labels_it_trains_on(context: SparkContext, features: Path, tmp_path: Path) -> None:
+def test_train_log_labels(context: SparkContext, features: Path, tmp_path: Path) -> None:
     log = io.StringIO()
     train_in(context, tmp_path / "c", features, log=log)
     table = read_training(read_classifier(str(tmp_path / "c")))
@@ -149,9 +149,7 @@ def test_random_split_flatters(context: SparkContext, features: Path, tmp_path: 
     assert found["classifier"]["training"]["split"]["kind"] == "random"
 
 
-def test_the_threshold_and_the_limit_are_of_held_out_folds(
-    context: SparkContext, features: Path, tmp_path: Path
-) -> None:
+def test_train_threshold_and_limit(context: SparkContext, features: Path, tmp_path: Path) -> None:
     """At the limit for all held-out photos all are familiar; a precision of what is always reached answers all."""
     found = train_in(context, tmp_path / "c", features, holdout=0.0, familiar=1.0, precision=0.01)["classifier"]
     assert found["threshold"] == 0
@@ -233,7 +231,7 @@ def test_describe_csv(features: Path, tmp_path: Path) -> None:
     assert describe(options(features, tmp_path / "c", labels=str(csv), test=str(other)))["photos to evaluate on"] == 8
 
 
-def test_a_test_set_that_does_not_fit(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_test_set_refused(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = make_features(tmp_path / "strange", {"Apple 1": 4, "Pear 1": 4})
     with pytest.raises(InputError, match="'Pear'"):
         describe(options(features, tmp_path / "classifier", test=str(strange)))
@@ -258,7 +256,7 @@ def test_describe_writes_nothing(features: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "classifier").exists()
 
 
-def test_a_saved_classifier_answers_as_the_fitted_one(trained: Path, features: Path) -> None:
+def test_read_classifier_trained(trained: Path, features: Path) -> None:
     model: Model = read_classifier(str(trained)).model
     _, labels, vectors = photos_of(features)
     said = model.predict(vectors)
