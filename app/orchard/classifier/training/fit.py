@@ -58,36 +58,36 @@ class Training:
 
     def finish(self) -> Fitted:
         """Fit, calibrate, and choose when to answer."""
-        chosen, options = self.chosen, self.options
         reduced, references = self._reduce()
         self.reporter.log(f"{len(reduced.mean):,} features reduced to {reduced.k:,} components")
-        with Passes(
-            self.context,
-            chosen.features.store,
-            self._rows,
-            reduced,
-            len(chosen.names),
-            class_weight=options.class_weight,
-        ) as passes:
+        with self._passes(reduced) as passes:
             tried = self._try(passes)
             best = choose(tried)
-            heads = passes.solve([passes.problem(best.regularization, fold) for fold in self._folds], best.heads)
-            temperature = best_temperature(lambda value: _mean_loss(passes, heads, value))
+            temperature, held_out = self._calibrate(passes, best, references)
             head = passes.solve([passes.problem(best.regularization)])[0]
-            held_out = passes.held_out(heads, references, chosen.reference_places, temperature)
             self._warn(tried, best, passes.unfinished)
         limit, threshold = self._decide(held_out)
         model = Model(
             projection=reduced,
             coefficients=head.coefficients / temperature,
             intercepts=head.intercepts / temperature,
-            classes=chosen.names,
+            classes=self.chosen.names,
             references=references,
             threshold=threshold.value,
             limit=limit,
-            settings=dict(sorted(chosen.features.features.settings.items())),
+            settings=dict(sorted(self.chosen.features.features.settings.items())),
         )
         return Fitted(model, temperature, self._facts(tried, best, threshold))
+
+    def _passes(self, reduced: Projection) -> Passes:
+        store, classes, weight = self.chosen.features.store, len(self.chosen.names), self.options.class_weight
+        return Passes(self.context, store, self._rows, reduced, classes, class_weight=weight)
+
+    def _calibrate(self, passes: Passes, best: Tried, references: npt.NDArray[np.float32]) -> tuple[float, HeldOut]:
+        """The temperature, and what the heads of the folds say at it of photos that they have not seen."""
+        heads = passes.solve([passes.problem(best.regularization, fold) for fold in self._folds], best.heads)
+        temperature = best_temperature(lambda value: _mean_loss(passes, heads, value))
+        return temperature, passes.held_out(heads, references, self.chosen.reference_places, temperature)
 
     @property
     def _rows(self) -> list[FileRows]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchard.classifier.evaluation.measure import evaluate_model, find_classes
 from orchard.classifier.inputs import HELD_OUT, open_features, photos_uri
@@ -20,6 +20,11 @@ from orchard.stopwatch import Stopwatch
 from orchard.storage.stores import open_store
 from orchard.tables.output import Output
 from orchard.versions import versions
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+    from orchard.classifier.training.fit import Fitted
 
 
 def train(options: TrainOptions, reporter: Reporter, *, open_context: OpenContext = open_context) -> dict[str, Any]:
@@ -40,21 +45,25 @@ def train(options: TrainOptions, reporter: Reporter, *, open_context: OpenContex
     _log(chosen, reporter)
     _warn(options, chosen, tested, reporter)
     with watch("fit"), open_context(options.master, log=reporter.log) as context:
-        # Only now: until the context is there, pyspark must not be imported elsewhere.
-        from orchard.classifier.training.fit import Training
-        from orchard.spark.tasks import explain_spark_errors
-
-        with explain_spark_errors():
-            fitted = Training(options, chosen, context, reporter).finish()
-            spark = context.version
+        fitted, spark_version = _fit(options, chosen, context, reporter)
     with watch("save"):
         facts = {"temperature": fitted.temperature, "training": {**_facts(options, chosen), **fitted.facts}}
-        facts["versions"] = versions("numpy", "pyarrow", "scipy") | {"spark": spark}
-        write_classifier(store, fitted.model, chosen.table(), facts, spark_version=spark)
+        facts["versions"] = versions("numpy", "pyarrow", "scipy") | {"spark": spark_version}
+        write_classifier(store, fitted.model, chosen.table(), facts, spark_version=spark_version)
     with watch("evaluate"):
         saved = read_classifier_from(store)
         evaluation = _evaluate(saved, chosen, test, reporter)
     return {"classifier": dict(saved.facts), "evaluation": evaluation, "seconds": watch.total()}
+
+
+def _fit(options: TrainOptions, chosen: TrainingSet, context: SparkContext, reporter: Reporter) -> tuple[Fitted, str]:
+    """The fit, and the version of Spark."""
+    # Only now: until the context is there, pyspark must not be imported elsewhere.
+    from orchard.classifier.training.fit import Training
+    from orchard.spark.tasks import explain_spark_errors
+
+    with explain_spark_errors():
+        return Training(options, chosen, context, reporter).finish(), context.version
 
 
 def describe(options: TrainOptions) -> dict[str, Any]:
