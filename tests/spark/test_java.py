@@ -78,3 +78,21 @@ def test_start_jvm_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> Non
         start_jvm(command, {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:NoSuchOption=1"})
     assert "JAVA_TOOL_OPTIONS" in str(caught.value)
     assert "NoSuchOption" in capfd.readouterr().err
+
+
+# It answers with a port where nobody listens, and a secret of one letter.
+DEAF = r"""#!/bin/sh
+echo $$ > "$PID"
+printf '\000\000\000\001\000\000\000\001x' > "$_PYSPARK_DRIVER_CONN_INFO_PATH.new"
+mv "$_PYSPARK_DRIVER_CONN_INFO_PATH.new" "$_PYSPARK_DRIVER_CONN_INFO_PATH"
+exec sleep 60
+"""
+
+
+def test_start_jvm_without_a_gateway_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "java").write_text(DEAF)
+    (tmp_path / "java").chmod(0o755)
+    with pytest.raises(ConnectionRefusedError):
+        start_jvm([str(tmp_path / "java")], {**os.environ, "PID": str(tmp_path / "pid")})
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -53,6 +53,26 @@ except OrchardError as error:
     print(type(error).__name__, error)
 """
 
+# Ctrl-C some time after a JVM was started; how many are left.
+INTERRUPTED = """
+import logging, os, psutil, signal, threading, time
+logging.getLogger().addHandler(logging.NullHandler())
+from orchard.spark.session import open_context
+started = []
+def interrupt():
+    while not (found := psutil.Process().children()):
+        time.sleep(0.001)
+    started.extend(found)
+    time.sleep(WAIT)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    with open_context("local[1]", log=print):
+        time.sleep(60)
+except KeyboardInterrupt:
+    print(len(psutil.wait_procs(started, timeout=10)[1]))
+"""
+
 
 def run(script: str, **variables: str) -> str:
     """What the script prints, with these environment variables; nothing but Orchard's own may appear beside it."""
@@ -87,6 +107,12 @@ def test_open_context_where_spark_local_dirs_cannot_be_made() -> None:
     printed = run(ONCE.replace("MASTER", "'local[1]'"), SPARK_LOCAL_DIRS="/proc/gone")
     assert printed.startswith("MachineError")
     assert "SPARK_LOCAL_DIRS" in printed
+
+
+@pytest.mark.parametrize("wait", [0, 0.4])
+def test_open_context_interrupted_leaves_no_jvm(wait: float, tmp_path: Path) -> None:
+    assert run(INTERRUPTED.replace("WAIT", str(wait)), TMPDIR=str(tmp_path)) == "0\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -111,6 +111,7 @@ def start_jvm(command: Sequence[str], environ: Mapping[str, str]) -> tuple[subpr
     """A JVM that ends when its standard input does, with this process at the latest; and py4j's gateway to it.
 
     pyspark's `bin/spark-submit` would start another JVM before it, to work out the command line, in twice the time.
+    Whatever is raised, no JVM is left.
     """
     with tempfile.TemporaryDirectory(prefix="orchard-jvm-") as folder:
         answer = Path(folder, "port-and-secret")
@@ -121,19 +122,29 @@ def start_jvm(command: Sequence[str], environ: Mapping[str, str]) -> tuple[subpr
             env={**environ, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(answer)},
             start_new_session=True,  # Ctrl-C is for this process only, which ends the JVM in order
         )
-        from pyspark.java_gateway import launch_gateway  # while the JVM starts
+        try:
+            return jvm, _connect(jvm, answer)
+        except BaseException:
+            # Without the folder it would not end with its input: it fails to write the answer, and does not read on.
+            jvm.kill()
+            jvm.communicate()
+            raise
 
-        while not answer.exists():  # Spark writes it under another name: once it is there it is complete
-            if jvm.poll() is not None:
-                jvm.communicate()
-                checks = "see the lines above, check free memory, JAVA_HOME, JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS"
-                raise MachineError(f"Spark's JVM ended with exit code {jvm.returncode}: {checks}")
-            time.sleep(0.005)
-        port, secret = answer.read_bytes()[:4], answer.read_bytes()[8:]  # the secret has its length before it
+
+def _connect(jvm: subprocess.Popen[bytes], answer: Path) -> Any:
+    """The gateway to a JVM that writes where it listens to `answer`."""
+    from pyspark.java_gateway import launch_gateway  # while the JVM starts
+
+    while not answer.exists():  # Spark writes it under another name: once it is there it is complete
+        if jvm.poll() is not None:
+            checks = "see the lines above, check free memory, JAVA_HOME, JAVA_TOOL_OPTIONS and JDK_JAVA_OPTIONS"
+            raise MachineError(f"Spark's JVM ended with exit code {jvm.returncode}: {checks}")
+        time.sleep(0.005)
+    port, secret = answer.read_bytes()[:4], answer.read_bytes()[8:]  # the secret has its length before it
     names = {"PYSPARK_GATEWAY_PORT": str(int.from_bytes(port, "big")), "PYSPARK_GATEWAY_SECRET": secret.decode()}
     os.environ.update(names)
     try:
-        return jvm, launch_gateway()  # type: ignore[no-untyped-call]  # connects, starts nothing
+        return launch_gateway()  # type: ignore[no-untyped-call]  # connects, starts nothing
     finally:
         for name in names:
             del os.environ[name]
@@ -193,16 +204,19 @@ def _cluster_context(master: str, home: str, used: Java, log: Log) -> Opened:
 def _local_context(master: str, home: str, used: Java, log: Log) -> Iterator[SparkContext]:
     options = [*OPTIONS, *archive_options(used, home, cache_root()), f"-Xmx{local_memory(master)}m"]
     command = [f"{used.home}/bin/java", *options, LOGGING, "-cp", f"{home}/jars/*"]
-    jvm, gateway = start_jvm(command, _local_environ(log, used.home, home))
-    try:
-        local = {**LOCAL_SETTINGS, "spark.master": master, "spark.local.dir": tempfile.gettempdir()}
-        context = _make_context(local, gateway)
-        context.pythonExec = sys.executable  # whatever PYSPARK_PYTHON says
-        # It would print a traceback where the JVM ends first.
-        context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
-        yield context
-    finally:
-        _end(jvm, gateway)
+    # In another thread, which Ctrl-C does not interrupt: a JVM always gets known here, and ended.
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(start_jvm, command, _local_environ(log, used.home, home))
+        try:
+            _, gateway = starting.result()
+            local = {**LOCAL_SETTINGS, "spark.master": master, "spark.local.dir": tempfile.gettempdir()}
+            context = _make_context(local, gateway)
+            context.pythonExec = sys.executable  # whatever PYSPARK_PYTHON says
+            # It would print a traceback where the JVM ends first.
+            context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+            yield context
+        finally:
+            _end(*starting.result())
 
 
 def _local_environ(log: Log, java_home: str, spark_home: str) -> dict[str, str]:
