@@ -11,6 +11,30 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
     lambda text: text.strip() and not text.startswith("-")
 )
 
+MASTERS = [
+    "local",
+    "local[2]",
+    "local[*]",
+    "local[2,1]",
+    "local[*, 3]",
+    "local-cluster[2,1,1024]",
+    "spark://a:7077,b:1",
+]
+MASTERS += ["spark://[::1]:7077", "yarn", "k8s://https://h:443", "k8s://h"]
+
+WRONG_MASTERS = [
+    "",
+    " ",
+    "bogus",
+    "local[x]",
+    "local[0]",
+    "local[]",
+    "spark://",
+    "spark://host",
+    "yarn-client",
+    "k8s://",
+]
+
 
 @given(
     st.builds(
@@ -26,7 +50,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
         keep_model=st.booleans(),
         keep_removed=st.booleans(),
         max_rejected=st.floats(0, 1),
-        master=st.none() | WORDS,
+        master=st.none() | st.sampled_from(MASTERS),
     )
 )
 def test_arguments_give_the_options_back(options: JobOptions) -> None:
@@ -49,6 +73,8 @@ def test_defaults_are_left_out_of_arguments() -> None:
         ({"variance": 90}, "90"),
         ({"max_rejected": -0.1}, "--max-rejected"),
         ({"input": " "}, "--input"),
+        ({"weights": ""}, "--weights"),
+        *(({"master": master}, "--master") for master in WRONG_MASTERS),
         ({"overwrite": True, "keep_model": True}, "--keep-model"),
         ({"overwrite": True, "keep_removed": True}, "--keep-removed"),
     ],

@@ -4,13 +4,19 @@ Standard library only, so that a launcher can import it without Spark, NumPy or 
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from orchard.errors import UsageError
 
 RUNTIMES = ("litert", "tensorflow")
+# Spark would say of another one that its JVM is gone, or nothing for a minute.
+_MASTER = re.compile(
+    r"local(\[([1-9]\d*|\*)(\s*,\s*\d+)?\])?|local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]"
+    r"|spark://[^/\s]+:\d+|yarn|(k8s|mesos)://\S+"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +50,29 @@ class JobOptions:
             raise UsageError(f"--max-rejected is a fraction from 0 to 1, not {self.max_rejected:g}")
         if self.overwrite and (self.keep_model or self.keep_removed):
             raise UsageError("--overwrite starts anew: it excludes --keep-model and --keep-removed")
-        for name in ("input", "output"):
-            if not getattr(self, name).strip():
-                raise UsageError(f"{flag(name)} is empty")
+        check_texts(self)
 
     def to_args(self) -> list[str]:
         """The command-line arguments that give these options back; defaults are left out."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         given = {flag(field.name): values[field.name] for field in fields(self) if values[field.name] != field.default}
         return [text for name, value in given.items() for text in ([name] if value is True else [name, str(value)])]
+
+
+def check_texts(options: Any, *positional: str) -> None:
+    """Raise `UsageError` for a text of any option that is empty, or a master that Spark does not know.
+
+    `positional` are the names of arguments without a flag.
+    """
+    for field in fields(options):
+        value = getattr(options, field.name)
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            name = field.name.upper() if field.name in positional else flag(field.name)
+            raise UsageError(f"{name} is empty: give a value, or leave it out")
+    master = getattr(options, "master", None)
+    if master is not None and not _MASTER.fullmatch(master):
+        raise UsageError(f"--master {master}: give local[N], local[*], spark://HOST:PORT, yarn or k8s://URL")
 
 
 def flag(name: str) -> str:

@@ -78,6 +78,20 @@ def test_unknown_words_are_errors(words: list[str], capsys: pytest.CaptureFixtur
     assert "unrecognized arguments" in capsys.readouterr().err
 
 
+def test_photos_that_look_like_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_words(command_line(), ["predict", "c", "a.jpg", "--json", "--", "-b.jpg"]).photos == [
+        "a.jpg",
+        "-b.jpg",
+    ]
+    assert parse_words(command_line(), ["predict", "c"]).photos == []
+    for words, named in ((["predict", "c", "-b.jpg"], "after --"), (["predict"], "CLASSIFIER")):
+        with pytest.raises(SystemExit):
+            parse_words(command_line(), words)
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert named in error
+        assert "PHOTO" not in error
+
+
 def test_csv_to_a_closed_pipe(fruit: Path) -> None:
     reading, writing_end = os.pipe()
     os.close(reading)
@@ -124,6 +138,15 @@ def test_predict_goes_on_after_a_bad_photo(fruit: Path, tmp_path: Path, capsys: 
         (["train", "--features", "gs://x", "--output", "NOTHING"], 2, "--features gs://x"),
         (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", "REPORT"], 1, "--output"),
         (["predict", "CLASSIFIER", "a.jpg", "--dry-run"], 2, "--dry-run"),
+        (["predict", "CLASSIFIER", "--input", "", "--output", "c"], 2, "--input"),
+        (["predict", "CLASSIFIER", ""], 2, "PHOTO"),
+        (["predict", "", "a.jpg"], 2, "CLASSIFIER"),
+        (["train", "--features", "", "--output", "NOTHING"], 2, "--features"),
+        (["train", "--features", "OUT", "--output", "NOTHING", "--test", ""], 2, "--test"),
+        (["train", "--features", "OUT", "--output", "NOTHING", "--master", "local[x]"], 2, "--master"),
+        (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", ""], 2, "--output"),
+        (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", "NOTHING", "--unfamiliar", ""], 2, "--unfamiliar"),
+        (["export", "CLASSIFIER", "--output", "NOTHING", "--photos", " "], 2, "--photos"),
         (["predict", "NOTHING", "a.jpg"], 1, "nothing"),
         (["train", "--features", "OUT", "--output", "NOTHING", "--test", "OUT", "--random-split"], 2, "--random-split"),
         (["train", "--features", "OUT", "--output", "NOTHING", "--holdout", "1"], 2, "--holdout"),

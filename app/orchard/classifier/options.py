@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from orchard.errors import UsageError
-from orchard.options import flag
+from orchard.options import check_texts, flag
 
 # Values of --labels that name no CSV file.
 LABEL_RULES = FOLDER, FIRST_WORD = "folder", "first-word"
@@ -32,10 +32,12 @@ def parse_words(parser: argparse.ArgumentParser, words: Sequence[str] | None = N
     """
     found, rest = parser.parse_known_args(words)
     end = rest.index("--") if "--" in rest else len(rest)
-    if rest and (not isinstance(getattr(found, "photos", None), list) or any(word[:1] == "-" for word in rest[:end])):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        found.photos += rest[:end] + rest[end + 1 :]
+    photos = getattr(found, "photos", None)  # of export, a folder
+    if rest and (not isinstance(photos, list) or any(word[:1] == "-" for word in rest[:end])):
+        advice = " (photos whose names begin with - go after --)" if isinstance(photos, list) else ""
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{advice}")
+    if isinstance(photos, list):
+        found.photos = [*photos, *rest[:end], *rest[end + 1 :]]
     return found
 
 
@@ -80,6 +82,7 @@ class TrainOptions(_Options):
             raise UsageError(f"--folds must be at least 2, not {self.folds}")
         if self.components is not None and self.components < 1:
             raise UsageError(f"--components must be at least 1, not {self.components}")
+        check_texts(self)
 
     @property
     def held_out(self) -> float:
@@ -118,13 +121,16 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(_Options):
-    """What one evaluation does, see `add_evaluate_arguments`."""
+    """What one evaluation does, see `add_evaluate_arguments`; a `UsageError` for values that cannot work."""
 
     classifier: str
     features: str
     output: str
     labels: str | None = None
     unfamiliar: str | None = None
+
+    def __post_init__(self) -> None:
+        check_texts(self, "classifier")
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -163,13 +169,14 @@ class PredictOptions(_Options):
         if self.partitions is not None and self.partitions < 1:
             raise UsageError(f"--partitions must be at least 1, not {self.partitions}")
         _check_share("max_rejected", self.max_rejected, zero=True, one=True)
+        check_texts(self, "classifier", "photos")
 
 
 def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` every flag of a prediction."""
     add = parser.add_argument
     add("classifier", metavar="CLASSIFIER", help="output of `orchard train`")
-    add("photos", nargs="*", metavar="PHOTO", help="photos to classify here and now, without Spark")
+    add("photos", nargs="*", default=[], metavar="PHOTO", help="photos to classify here and now, without Spark")
     add("--input", metavar="URI", help="folder of photos to classify on Spark")
     add("--output", metavar="URI", help="where the table predictions/ goes; it is brought up to date with the input")
     add("--weights", metavar="DIR", help="baked weights (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)")
@@ -183,13 +190,16 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(_Options):
-    """What one export does, see `add_export_arguments`."""
+    """What one export does, see `add_export_arguments`; a `UsageError` for values that cannot work."""
 
     classifier: str
     output: str
     quantize: str = "none"
     photos: str | None = None
     weights: str | None = None
+
+    def __post_init__(self) -> None:
+        check_texts(self, "classifier")
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
