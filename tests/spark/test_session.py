@@ -13,7 +13,7 @@ from typing import Any
 
 import pyspark
 import pytest
-from orchard.spark.session import find_java, is_local, local_memory, spark_facts, with_retries
+from orchard.spark.session import find_java, spark_facts
 from pyspark.sql import SparkSession
 
 TWICE = """
@@ -136,7 +136,11 @@ def test_open_context_on_a_cluster(tmp_path: Path) -> None:
 
 
 def test_open_context_on_a_cluster_without_spark() -> None:
-    assert "SPARK_HOME=/gone" in run(ONCE.replace("MASTER", "'spark://127.0.0.1:1'"), SPARK_HOME="/gone")
+    assert "SPARK_HOME=/gone" in run(ONCE.replace("MASTER", "'local-cluster[1,1,1024]'"), SPARK_HOME="/gone")
+
+
+def test_open_context_on_a_cluster_that_does_not_answer() -> None:
+    assert run(ONCE.replace("MASTER", "'spark://127.0.0.1:1'")).startswith("MachineError --master spark://127.0.0.1:1")
 
 
 def test_accumulators_arrive_as_tasks_end(spark: SparkSession) -> None:
@@ -161,28 +165,3 @@ def test_accumulators_arrive_as_tasks_end(spark: SparkSession) -> None:
 def test_spark_facts(spark: SparkSession) -> None:
     expected = {"version": pyspark.__version__, "master": "local[2]", "executors": 1, "cores": 2}
     assert spark_facts(spark.sparkContext) == expected
-
-
-@pytest.mark.parametrize(
-    ("master", "retrying"),
-    [("local", "local[1,4]"), ("local[2]", "local[2,4]"), ("local[*]", "local[*,4]"), ("local[2,1]", "local[2,1]")],
-)
-def test_with_retries(master: str, retrying: str) -> None:
-    assert with_retries(master) == retrying
-    assert with_retries("yarn") == "yarn"
-
-
-@pytest.mark.parametrize(
-    ("master", "local"),
-    [("local", True), ("local[4]", True), ("local-cluster[2,1,1024]", False), ("spark://local", False)],
-)
-def test_is_local(master: str, local: bool) -> None:
-    assert is_local(master) is local
-
-
-@pytest.mark.parametrize(
-    ("master", "megabytes"), [("local[4]", 1024), ("local[10]", 1152), ("local[64,3]", 1024 + 56 * 64)]
-)
-def test_local_memory(master: str, megabytes: int) -> None:
-    assert local_memory(master) == megabytes
-    assert local_memory("local[*]") == local_memory(f"local[{os.cpu_count()}]")

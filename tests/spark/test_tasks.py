@@ -17,6 +17,9 @@ STAGE = "Py4JJavaError: org.apache.spark.SparkException: Job aborted due to stag
         ("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)", "memory"),
         ("java.lang.UnsatisfiedLinkError: /tmp/x.so: failed to map segment from shared object", "noexec"),
         ("org.apache.spark.SparkException: Could not parse Master URL: 'here'", "--master"),
+        (": java.lang.IllegalStateException: SparkContext has been shutdown", "cluster"),
+        ("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.", "--master"),
+        (": io.fabric8.kubernetes.client.KubernetesClientException: An error has occurred.", "--master"),
         ("ModuleNotFoundError: No module named 'orchard'", "PYSPARK_PYTHON=/opt/python"),
         (
             "/opt/python: Error while finding module specification: No module named pyspark",

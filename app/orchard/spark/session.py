@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchard.errors import MachineError
 from orchard.network.weights import cache_root
+from orchard.spark.master import check_answers, is_local, local_memory, with_retries
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -174,8 +175,10 @@ def _make_context(settings: Mapping[str, str], gateway: Any = None) -> SparkCont
     from pyspark import SparkConf, SparkContext
 
     conf = SparkConf().setAll([*JOB_SETTINGS.items(), *settings.items()])
+    from orchard.spark.tasks import explain_spark_errors
+
     # In a main thread pyspark would handle Ctrl-C from then on, by a call to the JVM in the middle of another.
-    with ThreadPoolExecutor(1) as pool:
+    with explain_spark_errors(), ThreadPoolExecutor(1) as pool:
         return pool.submit(SparkContext, conf=conf, gateway=gateway).result()
 
 
@@ -192,6 +195,7 @@ def _context(settings: Mapping[str, str]) -> Iterator[SparkContext]:
 
 
 def _cluster_context(master: str, home: str, used: Java, log: Log) -> Opened:
+    check_answers(master)
     spark_home = os.environ.get("SPARK_HOME") or home
     if not os.path.isfile(os.path.join(spark_home, "bin", "spark-submit")):
         raise MachineError(f"SPARK_HOME={spark_home}: no Spark is there: correct it or unset it")
@@ -247,22 +251,6 @@ def _end(jvm: subprocess.Popen[bytes], gateway: Any) -> None:
             context._accumulatorServer.shutdown()
 
     threading.Thread(target=end, daemon=True).start()  # nobody waits: pyspark's part takes up to a second
-
-
-def local_memory(master: str) -> int:
-    """Megabytes of heap for a local master: 1 GB for up to 8 slots, 64 MB for each one more (a result takes 7 MB)."""
-    slots = re.match(r"local\[(\d+)", master)
-    return 1024 + 64 * max(0, (int(slots[1]) if slots else os.cpu_count() or 1) - 8)
-
-
-def is_local(master: str) -> bool:
-    """Whether all tasks run on this machine, in processes of the driver's own."""
-    return re.match(r"local(\[|$)", master) is not None
-
-
-def with_retries(master: str) -> str:
-    """A local master with a cluster's 4 attempts: with `local[2]` one killed Python worker would end the run."""
-    return re.sub(r"^local(?:\[(\d+|\*)\])?$", lambda match: f"local[{match[1] or 1},4]", master)
 
 
 def spark_facts(context: SparkContext) -> dict[str, Any]:

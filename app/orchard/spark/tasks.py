@@ -32,6 +32,9 @@ _CAUSES = {
     "java.lang.OutOfMemoryError": "give the driver or the executors more memory",
     "Python worker exited unexpectedly": "killed for its memory most likely: give the executors more memory overhead",
     "failed to map segment from shared object": "/tmp is noexec: mount it exec, or set -Djava.io.tmpdir of the JVMs",
+    "SparkContext has been shutdown": "see the lines above and the cluster's log: the driver lost its cluster",
+    "Java gateway process exited": "see the lines above: check --master and what it needs (yarn: HADOOP_CONF_DIR)",
+    "KubernetesClientException": "check the address of --master, and the credentials for it",
     "Could not parse Master URL": "give --master local[N], spark://HOST:PORT, yarn or k8s://URL",
 }
 _JVM_GONE = "Spark's JVM is gone, for want of memory most likely: check memory, SPARK_LOCAL_DIRS and TMPDIR"
