@@ -157,6 +157,10 @@ def test_predict_goes_on_after_a_bad_photo(fruit: Path, tmp_path: Path, capsys: 
         (["train", "--features", "OUT", "--output", "NOTHING", "--labels", "none.csv"], 1, "--labels"),
         (["evaluate", "CLASSIFIER", "--features", "NOTHING", "--output", "NOTHING"], 1, "--features"),
         (["export", "CLASSIFIER", "--output", "OUT"], 1, "--output"),
+        (["export", "CLASSIFIER", "--output", "s3:///a.tflite"], 2, "--output"),
+        (["export", "CLASSIFIER", "--output", "s3://bucket/a.tflite"], 1, "AWS_REGION"),
+        (["predict", "CLASSIFIER", "http://host/a.jpg"], 2, "PHOTO http://host/"),
+        (["predict", "s3://", "a.jpg"], 2, "classifier s3://"),
     ],
 )
 def test_wrong_words(
@@ -169,6 +173,20 @@ def test_wrong_words(
     assert len(lines) == 1
     assert named in lines[0]
     assert not (tmp_path / "nothing").exists()
+
+
+def test_predict_photos_with_escapes_in_their_names(
+    fruit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a b%20c.jpg"
+    path.write_bytes(photo(fruit).read_bytes())
+    wanted = [str(path), path.as_uri(), str(tmp_path), tmp_path.as_uri()]
+    assert main(["predict", str(fruit / "classifier"), *wanted, "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["path"] for row in rows] == wanted
+    assert [row["reason"] for row in rows] == [None, None, "unreadable", "unreadable"]
+    assert rows[0]["probability"] == rows[1]["probability"]
+    assert all("--input" in row["detail"] for row in rows[2:])
 
 
 def test_dry_runs(fruit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

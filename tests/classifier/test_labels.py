@@ -124,5 +124,12 @@ def test_rule_facts_csv(tmp_path: Path) -> None:
 def test_missing_csv(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv"):
         read_rule(str(tmp_path / "none.csv"))
-    with pytest.raises(InputError):
-        read_rule(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "uri", ["FOLDER", "s3://", "s3://bucket", "s3://bucket/", "s3:///x.csv", "s3://bucket/folder/"]
+)
+def test_folder_in_place_of_a_csv(tmp_path: Path, aws: None, uri: str) -> None:
+    with pytest.raises(InputError, match=r"--labels|bucket") as caught:
+        read_rule(uri.replace("FOLDER", str(tmp_path)))
+    assert "space" not in str(caught.value)

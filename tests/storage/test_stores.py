@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from orchard.errors import OutputError, UsageError
-from orchard.storage.stores import LocalStore, Store, open_store
+from orchard.errors import InputError, OutputError, UsageError
+from orchard.storage import objects
+from orchard.storage.stores import LocalStore, Store, check_writable, open_store
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -69,7 +70,25 @@ def test_object_store_errors(bucket: str) -> None:
             action()
 
 
-@pytest.mark.parametrize("uri", ["gs://b/out", "hdfs://host/out", "abfs://b"])
-def test_open_store_refuses_other_schemes(uri: str) -> None:
+@pytest.mark.parametrize("uri", ["gs://b/out", "hdfs://host/out", "abfs://b", "s3://", "s3:///out"])
+def test_open_store_refuses(uri: str) -> None:
     with pytest.raises(UsageError, match="--output"):
         open_store(uri)
+
+
+@pytest.mark.parametrize("key", ["a.tflite", "deep/er/a.tflite"])
+def test_check_writable(store: Store, key: str) -> None:
+    check_writable(store, key)
+    assert store.list("") == []
+
+
+def test_check_writable_of_an_object_store(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable(open_store(f"{bucket}/deep/er"), "a")
+    client = objects.connect_boto(bucket)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket.removeprefix("s3://"))
+    with pytest.raises(OutputError, match="no such bucket"):
+        check_writable(open_store(f"{bucket}-nowhere"), "a")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    objects.forget()
+    with pytest.raises(InputError, match="credentials"):
+        check_writable(open_store(bucket), "a")

@@ -157,8 +157,11 @@ def _read(uri: str) -> bytes:
         try:
             if objects.is_object_uri(uri):
                 folder, _, name = uri.rpartition("/")
+                if not objects.split_uri(uri)[1] or not name:
+                    raise IsADirectoryError
                 return bytes(objects.connect(folder, retries=8).get(name).bytes())
             return Path(local_path(uri)).read_bytes()
-        except FileNotFoundError as exc:
+        except (FileNotFoundError, IsADirectoryError) as exc:
+            what = "no such file" if isinstance(exc, FileNotFoundError) else "is a folder or a bucket"
             rules = f"{FOLDER}, {FIRST_WORD} or a CSV file of label,class"
-            raise InputError(f"--labels {uri}: no such file: give {rules}") from exc
+            raise InputError(f"--labels {uri}: {what}: give {rules}") from exc

@@ -64,8 +64,8 @@ class Fault:
             server = endpoint() or "the service"
             return f"no answer from {server} ({self.text}): check the network, the region and AWS_ENDPOINT_URL"
         if self.status == 403 and self.code not in _ADVICE:
-            need = "the credentials must allow to list it and to read it (s3:ListBucket, s3:GetObject)"
-            return f"access denied ({self.code or 403}): {need}"
+            need = "s3:ListBucket and s3:GetObject, for an output s3:PutObject"
+            return f"access denied ({self.code or 403}): the credentials must allow to list, read and write it ({need})"
         return _ADVICE.get(self.code, "{}").format(self.text)
 
 

@@ -120,6 +120,18 @@ class ObjectStore:
         with _explained(self, key):
             self._client.put(key, content)
 
+    def check_writable(self) -> None:
+        """Raise `OutputError` where no object can be written; nothing is, as an upload in parts is begun and given up.
+
+        `InputError` without a region or credentials.
+        """
+        client, (bucket, prefix) = objects.connect_boto(self.uri), objects.split_uri(self.uri)
+        upload = {"Bucket": bucket, "Key": f"{prefix}/.orchard".lstrip("/")}
+        with _explained(self):
+            upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+        with suppress(Exception):  # which may be denied, and what is left is empty
+            client.abort_multipart_upload(**upload)
+
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a request; missing ones are no error."""
         with _explained(self), suppress(FileNotFoundError):
@@ -134,11 +146,13 @@ def _explained(store: Store, key: str = "") -> AbstractContextManager[None]:
 
 
 def open_store(uri: str, flag: str = "--output") -> Store:
-    """The store for a folder or a URI, not connected yet; `UsageError` for a scheme that no store serves.
+    """The store for a folder or a URI, not connected yet; `UsageError` for no bucket, or a scheme that no store serves.
 
     Its errors call it by `flag`, which the URI was given with.
     """
     if objects.is_object_uri(uri):
+        if not objects.split_uri(uri)[0]:
+            raise UsageError(f"{flag} {uri}: names no bucket: write s3://BUCKET/PREFIX")
         return ObjectStore(uri.rstrip("/"), flag)
     if "://" not in uri or uri.startswith("file://"):
         # Tasks have another working directory than who named the folder.
@@ -148,8 +162,12 @@ def open_store(uri: str, flag: str = "--output") -> Store:
 
 
 def check_writable(store: Store, *names: str) -> None:
-    """Raise `OutputError` where files of these names cannot be written to a folder: now, before the work for them."""
+    """Raise `OutputError` where files of these names cannot be written: now, before the work for them.
+
+    `InputError` without a region or credentials.
+    """
     if isinstance(store, ObjectStore):
+        store.check_writable()
         return
     if taken := [path for name in names if os.path.isdir(path := os.path.join(store.uri, name))]:
         raise OutputError(f"{store.flag} {taken[0]}: is a folder: a file is to go there: choose another place")

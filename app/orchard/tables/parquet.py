@@ -1,5 +1,6 @@
 """Parquet files of a store: made, written and read with pyarrow."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchard.errors import OutputError
 from orchard.storage.stores import LocalStore, Store
 
 # Rows of 1280 features in one row group: 10 MB, which a reader holds at a time.
@@ -45,13 +47,32 @@ def write(store: Store, folder: str, number: int, table: pa.Table) -> DataFile:
 
 
 def read(store: Store, key: str, names: Sequence[str] | None = None) -> pa.Table:
-    """Some columns of one file, of which only those are fetched, or all."""
-    with store.open(key) as stream, pq.ParquetFile(stream) as file:
+    """Some columns of one file, of which only those are fetched, or all; `OutputError` for no or a damaged file."""
+    # Twice: the store says of all errors within its `with` block that they are the storage's.
+    with _explained(store, key), store.open(key) as stream, _explained(store, key), pq.ParquetFile(stream) as file:
         return file.read(names and list(names), use_threads=False)
 
 
 def batches(store: Store, key: str, names: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
-    """Some columns of one file, `size` rows at a time; an object is fetched in one request."""
-    source = os.path.join(store.uri, key) if isinstance(store, LocalStore) else pa.BufferReader(store.read(key))
-    with pq.ParquetFile(source) as file:
-        yield from file.iter_batches(batch_size=size, columns=list(names), use_threads=False)
+    """Some columns of one file, `size` rows at a time; an object is fetched in one request; errors as of `read`."""
+    with _explained(store, key):
+        source = os.path.join(store.uri, key) if isinstance(store, LocalStore) else pa.BufferReader(store.read(key))
+        with pq.ParquetFile(source) as file:
+            yield from file.iter_batches(batch_size=size, columns=list(names), use_threads=False)
+
+
+@contextlib.contextmanager
+def _explained(store: Store, key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise _unreadable(store, key, "is missing") from exc
+    except (pa.ArrowException, OSError) as exc:
+        if getattr(exc, "errno", None):  # the system's, about the disk
+            raise
+        raise _unreadable(store, key, f"is damaged ({str(exc).splitlines()[0]})") from exc
+
+
+def _unreadable(store: Store, key: str, what: str) -> OutputError:
+    command = "the command" if store.flag == "--output" else "the `orchard run` that wrote it"
+    return OutputError(f"{store.flag} {store.uri}/{key}: {what}: repeat {command} with --overwrite")

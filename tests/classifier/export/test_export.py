@@ -106,13 +106,13 @@ def refused(error: type[OrchardError], call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def test_open_target_refused(tmp_path: Path) -> None:
+def test_open_target_refused(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "folder" / "in").mkdir(parents=True)
     for uri in ("", "folder/", "s3://bucket", "ftp://host/file"):
         refused(UsageError, lambda uri=uri: open_target(uri))  # type: ignore[misc]
     refused(OutputError, lambda: open_target(str(tmp_path / "folder")))
     assert open_target("fruit.tflite").uri == str(Path.cwd() / "fruit.tflite")
-    assert open_target("s3://bucket/fruit.tflite").uri == "s3://bucket/fruit.tflite"
+    assert open_target(f"{bucket}/fruit.tflite").uri == f"{bucket}/fruit.tflite"
     assert open_target("/fruit.tflite").uri == "/fruit.tflite"
 
 
@@ -252,3 +252,8 @@ def test_open_target_replaces(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=name):
             open_target(str(tmp_path / name))
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_open_target_of_a_file_uri(tmp_path: Path) -> None:
+    target = open_target(f"{(tmp_path / 'new folder').as_uri()}/a%20b.tflite")
+    assert Path(target.store.uri, target.name) == tmp_path / "new folder" / "a b.tflite"

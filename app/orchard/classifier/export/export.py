@@ -24,7 +24,7 @@ from orchard.network.bake.heads import Head, convert
 from orchard.photos.decoding import Pixels
 from orchard.report.text import count
 from orchard.storage.objects import is_object_uri
-from orchard.storage.stores import LocalStore, Store, check_writable, open_store
+from orchard.storage.stores import LocalStore, Store, check_writable, local_path, open_store
 from orchard.versions import versions
 
 # Largest differences of probabilities, and relative ones of the unfamiliarity; 8 bits are measured, not judged.
@@ -101,6 +101,9 @@ def open_target(uri: str) -> Target:
     folder, _, name = uri.rpartition("/")
     if not name or (is_object_uri(uri) and "/" not in uri.split("://", 1)[1]):
         raise UsageError(f"--output {uri}: names no file: name one, fruit.tflite for one")
+    if uri.startswith("file://"):
+        folder, _, name = local_path(uri).rpartition("/")
+        folder = folder or "/"
     target = Target(open_store(folder or ("/" if uri.startswith("/") else ".")), name)
     check_writable(target.store, name)
     _check_replaceable(target)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from orchard.errors import PhotoError
+from orchard.errors import OrchardError, PhotoError
 from orchard.photos.decoding import Pixels, decode, resize
 from orchard.photos.source import open_source
 from orchard.storage.objects import is_object_uri, split_uri
+from orchard.storage.stores import local_path
 
 Bytes = bytes | bytearray | memoryview
 AnImage = str | os.PathLike[str] | Bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
@@ -53,10 +54,15 @@ def pixels_of(image: AnImage, size: tuple[int, int]) -> Pixels:
 
 
 def _read(path: str) -> bytes:
+    if path.startswith("file://"):
+        path = local_path(path)
     folder, slash, name = path.rpartition("/")
-    if not name or (is_object_uri(path) and not split_uri(path)[1]):
-        raise PhotoError("unreadable", "names a folder or a bucket, not a photo")
-    return open_source(folder + slash or ".", patient=False).read(name)
+    if os.path.isdir(path) or not name or (is_object_uri(path) and not split_uri(path)[1]):
+        raise PhotoError("unreadable", "names a folder or a bucket: give one to --input, with --output")
+    try:
+        return open_source(folder + slash or ".", patient=False).read(name)
+    except OrchardError as error:  # it was no --input
+        raise type(error)(str(error).replace("--input", "PHOTO", 1)) from error
 
 
 def _checked(array: Any) -> Pixels:
