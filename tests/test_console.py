@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from orchard.console import Reporter, progress_line, show
+from orchard.console import Reporter, plain, progress_line, show
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,23 @@ from orchard.console import Reporter, progress_line, show
 )
 def test_progress_line(done: int, total: int, seconds: float, line: str) -> None:
     assert progress_line(done, total, seconds) == line
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "none"),
+        ({}, "none"),
+        (True, "yes"),
+        (1234567, "1,234,567"),
+        (0.25, "0.25"),
+        (["a", "b"], "a, b"),
+        ({"a": {"b": 1, "c": ["d"]}, "e": [2, 3]}, "a: (b: 1, c: d), e: (2, 3)"),
+        (list(range(20)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more"),
+    ],
+)
+def test_plain(value: object, words: str) -> None:
+    assert plain(value) == words
 
 
 def test_reporter_progress_without_a_terminal() -> None:

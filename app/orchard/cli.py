@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from orchard import __version__
 from orchard.classifier.command import add_commands
 from orchard.classifier.options import parse_words
-from orchard.console import Reporter, show
+from orchard.console import Reporter, show, show_plan
 from orchard.errors import OrchardError
 from orchard.network.bake import command
 from orchard.options import add_job_arguments, parse_job_options
@@ -70,8 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         from orchard.plan import describe
 
-        plan = describe(options)
-        return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
+        return show_plan(describe(options), as_json=arguments.json)
     from orchard.run import run
 
     facts = run(options, reporter)

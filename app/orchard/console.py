@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TextIO
 
@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from orchard.errors import OutputError
+
+# Of a list, in words.
+MOST_ITEMS = 12
 
 
 class Reporter:
@@ -86,6 +89,37 @@ def results() -> Iterator[TextIO]:
 def _discard_output() -> None:
     """What is still buffered would fail again when Python flushes it at its end, with a traceback."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def plain(value: Any) -> str:
+    """A value of JSON as a person reads it: `none`, `yes`, `1,234`, `a, b`, `name: a`; of long lists the beginning."""
+    if value is None or value in ((), [], {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return _shortened([f"{name}: {_nested(one)}" for name, one in value.items()])
+    if isinstance(value, list | tuple):
+        return _shortened([_nested(one) for one in value])
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _nested(value: Any) -> str:
+    many = isinstance(value, Mapping | list | tuple) and len(value) > 1
+    return f"({plain(value)})" if many else plain(value)
+
+
+def _shortened(items: Sequence[str]) -> str:
+    more = f" and {len(items) - MOST_ITEMS:,} more" if len(items) > MOST_ITEMS else ""
+    return ", ".join(items[:MOST_ITEMS]) + more
+
+
+def show_plan(plan: Mapping[str, Any], *, as_json: bool) -> int:
+    """Print what a command would do; returns its exit code, 0. `partitions` are numbers of partitions and photos."""
+    rows = [(name.replace("_", " "), plain(value)) for name, value in plan.items() if name != "partitions"]
+    if sizes := [photos for _, photos in plan.get("partitions", [])]:
+        rows.append(("partitions", f"{len(sizes):,} of {min(sizes):,} to {max(sizes):,} photos"))
+    return show(plan, rows, as_json=as_json)
 
 
 def show(facts: Any, rows: Sequence[tuple[str, str]], *, as_json: bool) -> int:

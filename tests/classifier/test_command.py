@@ -156,6 +156,9 @@ def test_predict_goes_on_after_a_bad_photo(fruit: Path, tmp_path: Path, capsys: 
         (["train", "--features", "OUT", "--output", "OUT"], 1, "--output"),
         (["train", "--features", "OUT", "--output", "NOTHING", "--labels", "none.csv"], 1, "--labels"),
         (["evaluate", "CLASSIFIER", "--features", "NOTHING", "--output", "NOTHING"], 1, "--features"),
+        (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", "PHOTOS"], 2, "--output"),
+        (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", "TABLE"], 2, "--output"),
+        (["evaluate", "CLASSIFIER", "--features", "OUT", "--output", "APPLES"], 1, "--output"),
         (["export", "CLASSIFIER", "--output", "OUT"], 1, "--output"),
         (["export", "CLASSIFIER", "--output", "s3:///a.tflite"], 2, "--output"),
         (["export", "CLASSIFIER", "--output", "s3://bucket/a.tflite"], 1, "AWS_REGION"),
@@ -168,6 +171,9 @@ def test_wrong_words(
 ) -> None:
     places = {"CLASSIFIER": fruit / "classifier", "OUT": fruit / "out", "NOTHING": tmp_path / "nothing"}
     places["REPORT"] = fruit / "out" / "report.json"
+    places |= {"PHOTOS": fruit / "photos" / "new", "TABLE": fruit / "out" / "features", "APPLES": tmp_path / "apples"}
+    (tmp_path / "apples").mkdir()
+    (tmp_path / "apples" / "1.JPG").touch()
     assert main([str(places.get(word, word)) for word in words]) == code
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
@@ -200,6 +206,10 @@ def test_dry_runs(fruit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     ):
         assert main([*map(str, words), "--dry-run", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)[key] == value
+        assert main([*map(str, words), "--dry-run"]) == 0
+        printed = capsys.readouterr().out
+        assert not set("[]{}'") & set(printed.replace(str(tmp_path), "").replace(str(fruit), ""))
+        assert "None" not in printed
     assert not nothing.exists()
 
 

@@ -15,7 +15,7 @@ from orchard.classifier.options import (
     add_predict_arguments,
     add_train_arguments,
 )
-from orchard.console import Reporter, results, show
+from orchard.console import Reporter, results, show, show_plan
 from orchard.errors import UsageError
 
 
@@ -44,13 +44,9 @@ def _train(arguments: argparse.Namespace) -> int:
 
     options = TrainOptions.of(arguments)
     if arguments.dry_run:
-        return _show_plan(describe(options), arguments)
+        return show_plan(describe(options), as_json=arguments.json)
     facts = train(options, Reporter())
     return show(facts, summary(facts, options.output), as_json=arguments.json)
-
-
-def _show_plan(plan: Mapping[str, Any], arguments: argparse.Namespace) -> int:
-    return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -59,7 +55,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     options = EvaluateOptions.of(arguments)
     if arguments.dry_run:
-        return _show_plan(describe(options), arguments)
+        return show_plan(describe(options), as_json=arguments.json)
     facts = evaluate(options, Reporter())
     return show(facts, summary(facts, options.output), as_json=arguments.json)
 
@@ -79,7 +75,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     saved = read_classifier(options.classifier)
     if arguments.dry_run:
-        return _show_plan(describe(saved, options), arguments)
+        return show_plan(describe(saved, options), as_json=arguments.json)
     facts = predict_table(saved, options, Reporter())
     return show(facts, summary(facts, str(options.output)), as_json=arguments.json)
 
@@ -115,6 +111,6 @@ def _export(arguments: argparse.Namespace) -> int:
 
     options = ExportOptions.of(arguments)
     if arguments.dry_run:
-        return _show_plan(describe(options), arguments)
+        return show_plan(describe(options), as_json=arguments.json)
     facts = export(options, Reporter())
     return show(facts, summary(facts), as_json=arguments.json)

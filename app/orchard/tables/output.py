@@ -49,11 +49,11 @@ def open_output(uri: str, *, overwrite: bool = False, flag: str = "--output") ->
     return open_tables(Output, uri, overwrite=overwrite, flag=flag)
 
 
-def check_apart(output: str, photos: str) -> None:
-    """Raise `UsageError` where the output's URI is the input's or inside it."""
-    inner, outer = _parts(output), _parts(photos)
+def check_apart(output: str, other: str, what: str = "--input") -> None:
+    """Raise `UsageError` where the output's URI is the input's or inside it; or another's, and `what` says whose."""
+    inner, outer = _parts(output), _parts(other)
     if inner[: len(outer)] == outer:
-        raise UsageError(f"--output {output}: is inside --input {photos}, which is never written to: choose another")
+        raise UsageError(f"--output {output}: is inside {what} {other}, which is never written to: choose another")
 
 
 def _parts(uri: str) -> tuple[str, ...]:

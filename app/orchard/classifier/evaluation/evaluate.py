@@ -1,5 +1,6 @@
 """The command `evaluate`: opens what it names, measures, and writes the report. No Spark: a JVM would start longer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,10 @@ from orchard.classifier.labels import Rule, read_rule, rule_of
 from orchard.classifier.options import EvaluateOptions
 from orchard.classifier.saved import EVALUATION, EVALUATION_PAGE, Saved, check_settings, read_classifier, read_training
 from orchard.console import Reporter
+from orchard.errors import OutputError
+from orchard.photos.photo import skip_reason
 from orchard.storage.stores import Store, check_writable, open_store
-from orchard.tables.output import Output
+from orchard.tables.output import Output, check_apart
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,20 @@ def _open(options: EvaluateOptions) -> _Task:
     check_writable(store, EVALUATION, EVALUATION_PAGE)
     features = _open_features(saved, "--features", options.features)
     unfamiliar = _open_features(saved, "--unfamiliar", options.unfamiliar) if options.unfamiliar else None
+    _check_apart(options.output, store, [output for output in (features, unfamiliar) if output])
     return _Task(saved, _rule(options, saved).class_of, features, unfamiliar, store)
+
+
+def _check_apart(uri: str, store: Store, outputs: Sequence[Output]) -> None:
+    """Raise `OrchardError` where the report would be among photos, or in a table, whose readers take it for rows."""
+    for output in outputs:
+        photos = (output.report() or {}).get("input", {}).get("uri")
+        if photos:
+            check_apart(uri, photos, "the photos")
+        for table in output.tables:
+            check_apart(uri, table.uri, "the table")
+    if others := sorted(name for name in store.names() if name == "_delta_log" or skip_reason(name) is None):
+        raise OutputError(f"{store.flag} {uri}: is a table, or a folder of photos ({others[0]}): choose another folder")
 
 
 def _open_features(saved: Saved, flag: str, uri: str) -> Output:
