@@ -119,7 +119,9 @@ def test_run_on_a_cluster_with_relative_paths(
     )
     assert done.returncode == 0, done.stderr
     whole = run_in(context, input=drawn, output=tmp_path / "whole")
-    assert Output(drawn.parent / named[3]).features() == whole.features()
+    output = Output(drawn.parent / named[3])
+    assert output.features() == whole.features()
+    assert output.report["input"]["uri"] == str(drawn)
 
 
 def test_run_varieties_per_variety_components(context: SparkContext, drawn: Path, tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """The photos that a classifier is trained or evaluated on: those of a run's output; and what each was for."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from orchard.errors import InputError
-from orchard.storage.stores import local_path, open_store
+from orchard.storage.stores import open_store
 from orchard.tables import parquet
 from orchard.tables.output import Output, open_output
 from orchard.tables.parquet import DataFile
@@ -44,16 +43,10 @@ def open_features(flag: str, uri: str) -> Output:
 
 
 def photos_uri(output: Output) -> str | None:
-    """Where the photos of an output were, by its run's report; None where that is not known.
-
-    A relative path is made absolute where there is such a folder: it was named in a working directory, most likely in
-    this one, and is of no use in another.
-    """
+    """Where the photos of an output were, by its run's report; None where that is not known."""
     source = (output.report() or {}).get("input")
     uri = source.get("uri") if isinstance(source, dict) else None
-    if not isinstance(uri, str):
-        return None
-    return uri if "://" in uri or not os.path.isdir(path := local_path(uri)) else path
+    return uri if isinstance(uri, str) else None
 
 
 def read_photos(output: Output) -> Photos:

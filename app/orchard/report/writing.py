@@ -22,6 +22,7 @@ from orchard.report import figures
 from orchard.report.contents import Contents, read_contents, read_points, read_thumbnails
 from orchard.report.templates import load
 from orchard.stopwatch import Stopwatch
+from orchard.storage.stores import local_path
 from orchard.tables.output import PAGE, Output, open_output
 from orchard.versions import versions_of_features
 
@@ -97,7 +98,8 @@ def make_facts(
 
 def _input_facts(options: JobOptions, found: Survey, contents: Contents) -> dict[str, Any]:
     return {
-        "uri": options.input,
+        # Absolute: `report` and `export` read photos again, perhaps from another working directory.
+        "uri": options.input if "://" in options.input else local_path(options.input),
         "varieties": len(contents.labels),
         "per_variety": options.per_variety,
         "labels": contents.labels,

@@ -73,7 +73,8 @@ class PhotoTables:
 
     def write_report(self, facts: Mapping[str, Any]) -> None:
         """Write the report, which says that a run has ended well."""
-        self.store.write(self.files[0], (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        self.store.write(self.files[0], text.encode())
 
     def versions(self) -> dict[str, dict[str, int]]:
         """The Delta version of each table, its rows and its files."""
