@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchard.errors import WeightsError
-from orchard.network.backbones import Backbone
+from orchard.network.backbone import Backbone
 
 MANIFEST = "manifest.json"
 NEXT_STEP = "run `orchard weights` to bake them, or point --weights at a baked folder"
@@ -34,7 +35,17 @@ def cache_root() -> Path:
 
 def cached_weights_folder(backbone: Backbone) -> Path:
     """Where `orchard weights` keeps this backbone: another fingerprint, another folder."""
-    return cache_root() / "weights" / f"{backbone.name}-{backbone.fingerprint[:12]}"
+    return cache_root() / "weights" / f"{backbone.name}-{(backbone.fingerprint or 'published')[:12]}"
+
+
+def contract(backbone: Backbone) -> dict[str, Any]:
+    """What a manifest says of the network: what its models take and give."""
+    return {
+        "backbone": backbone.name,
+        "input_size": list(backbone.input_size),
+        "preprocessing": {"channels": "RGB", "scale": backbone.pixel_scale, "offset": backbone.pixel_offset},
+        "feature_size": backbone.feature_size,
+    }
 
 
 def find_weights(backbone: Backbone, folder: str | None) -> BakedWeights:
@@ -53,6 +64,9 @@ def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
         raise WeightsError(f"{folder}: no baked weights there; {NEXT_STEP}") from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {NEXT_STEP}") from exc
+    for name, now in contract(backbone).items():
+        if (before := manifest.get(name, now)) != now:
+            raise WeightsError(f"{path}: its {name} is {before}, this version of Orchard has {now}; {NEXT_STEP}")
     for name, expected in files.items():
         check_file(baked.path(name), expected)
     return baked

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--backbone", default=MOBILENET_V2.name, choices=BACKBONES, help="network (default %(default)s)")
     add("--output", type=Path, metavar="DIR", help="baked folder (default: in the user's cache)")
-    add("--weights", type=Path, metavar="FILE", help="Keras .h5 or .weights.h5 file to use instead of a download")
+    add("--weights", type=Path, metavar="FILE", help="weights to use instead of a download: .h5, .weights.h5 or .pth")
     add("--accept-fingerprint", action="store_true", help="use --weights even if they are not the published ones")
     add("--force", action="store_true", help="bake again even if the folder is in order")
     add("--json", action="store_true", help="print the folder and its manifest as JSON")
@@ -29,11 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.accept_fingerprint and not arguments.weights:
         raise UsageError("--accept-fingerprint requires --weights FILE")
     # Here, since they import NumPy.
-    from orchard.network.bake.bake import SOURCES, bake, from_file
+    from orchard.network.bake.bake import bake
     from orchard.network.bake.models import Network
+    from orchard.network.bake.sources import from_file, open_source
 
     backbone = BACKBONES[arguments.backbone]
-    sources = (from_file(arguments.weights),) if arguments.weights else SOURCES[backbone.name]
+    given = arguments.weights
+    sources = [from_file(given, backbone.sources)] if given else [open_source(one) for one in backbone.sources]
     if arguments.accept_fingerprint:
         backbone = replace(backbone, fingerprint=sources[0].load(Network(backbone))[0])
     # Another fingerprint, another folder: a run uses other weights only where --weights names them.
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"folder": str(folder), "baked": baked, **manifest}, indent=2))
     else:
         done = f"baked from {manifest['source']['name']}" if baked else "already baked"
-        print(f"{backbone.name}: {done}, fingerprint {backbone.fingerprint}, in {folder}")
+        print(f"{backbone.name}: {done}, fingerprint {manifest['fingerprint']}, in {folder}")
     return 0
 
 
