@@ -73,3 +73,10 @@ def test_check_weights_refuses_another_contract(tmp_path: Path, manifest: dict[s
     assert check_weights(MOBILENET_V2, str(write(tmp_path / "same", manifest | facts)))
     with pytest.raises(WeightsError, match=name):
         check_weights(MOBILENET_V2, str(write(tmp_path / "other", manifest | facts | {name: "other"})))
+
+
+def test_find_weights_in_a_folder_of_several(tmp_path: Path, manifest: dict[str, object]) -> None:
+    write(tmp_path / "all" / MOBILENET_V2.name, manifest)
+    assert find_weights(MOBILENET_V2, str(tmp_path / "all")).folder == str(tmp_path / "all" / MOBILENET_V2.name)
+    with pytest.raises(WeightsError, match="--backbone resnet50"):
+        find_weights(replace(MOBILENET_V2, name="resnet50"), str(tmp_path / "all"))

@@ -12,7 +12,7 @@ from orchard.errors import WeightsError
 from orchard.network.backbone import Backbone
 
 MANIFEST = "manifest.json"
-NEXT_STEP = "run `orchard weights` to bake them, or point --weights at a baked folder"
+NEXT_STEP = "run `orchard weights --backbone {}` to bake them, or point --weights at a baked folder"
 
 
 @dataclass(frozen=True)
@@ -49,37 +49,43 @@ def contract(backbone: Backbone) -> dict[str, Any]:
 
 
 def find_weights(backbone: Backbone, folder: str | None) -> BakedWeights:
-    """Check and return the weights to use: `folder`, else `$ORCHARD_WEIGHTS`, else the user's cache."""
-    return check_weights(backbone, str(folder or os.environ.get("ORCHARD_WEIGHTS") or cached_weights_folder(backbone)))
+    """Check and return the weights to use: `folder`, else `$ORCHARD_WEIGHTS`, else the user's cache.
+
+    A folder of several baked folders, each with its backbone's name, will do.
+    """
+    found = str(folder or os.environ.get("ORCHARD_WEIGHTS") or cached_weights_folder(backbone))
+    own = os.path.join(found, backbone.name)
+    return check_weights(backbone, own if os.path.isfile(os.path.join(own, MANIFEST)) else found)
 
 
 def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
     """Read a baked folder's manifest and compare every file with it; `WeightsError` for whatever is not in order."""
+    next_step = NEXT_STEP.format(backbone.name)
     path = os.path.join(folder, MANIFEST)
     try:
         manifest = json.loads(Path(path).read_text(encoding="utf-8"))
         files = {name: manifest["files"][name] for name in (backbone.tflite_file, backbone.keras_file)}
         baked = BakedWeights(os.path.abspath(folder), manifest["fingerprint"], files)
     except FileNotFoundError as exc:
-        raise WeightsError(f"{folder}: no baked weights there; {NEXT_STEP}") from exc
+        raise WeightsError(f"{folder}: no baked weights there; {next_step}") from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {NEXT_STEP}") from exc
+        raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {next_step}") from exc
     for name, now in contract(backbone).items():
         if (before := manifest.get(name, now)) != now:
-            raise WeightsError(f"{path}: its {name} is {before}, this version of Orchard has {now}; {NEXT_STEP}")
+            raise WeightsError(f"{path}: its {name} is {before}, this version of Orchard has {now}; {next_step}")
     for name, expected in files.items():
-        check_file(baked.path(name), expected)
+        check_file(baked.path(name), expected, next_step)
     return baked
 
 
-def check_file(path: str, expected: str) -> None:
+def check_file(path: str, expected: str, next_step: str = NEXT_STEP.format("NAME")) -> None:
     """Raise `WeightsError`, with both hashes, unless the file's SHA-256 is `expected`."""
     try:
         actual = sha256(path)
     except OSError as exc:
-        raise WeightsError(f"{path}: cannot be read ({exc.strerror}); {NEXT_STEP}") from exc
+        raise WeightsError(f"{path}: cannot be read ({exc.strerror}); {next_step}") from exc
     if actual != expected:
-        raise WeightsError(f"{path}: SHA-256 is {actual}, its manifest says {expected}; {NEXT_STEP}")
+        raise WeightsError(f"{path}: SHA-256 is {actual}, its manifest says {expected}; {next_step}")
 
 
 def sha256(path: str | Path) -> str:

@@ -241,7 +241,7 @@ def test_classify_gives_a_row_for_every_photo(saved: str, weights: BakedWeights,
     [
         ({"fingerprint": "0" * 64}, InputError),
         ({"decoding": "999"}, InputError),
-        ({"backbone": "resnet50"}, UsageError),
+        ({"backbone": "vgg"}, UsageError),
         ({"runtime": "tensorflow"}, None),
     ],
 )
