@@ -12,8 +12,9 @@ from typing import NoReturn
 import pytest
 from orchard.errors import WeightsError
 from orchard.network.backbones import MOBILENET_V2, Backbone
-from orchard.network.bake.bake import Source, bake, from_file
+from orchard.network.bake.bake import bake
 from orchard.network.bake.models import Network
+from orchard.network.bake.sources import Source, from_file
 from orchard.network.weights import check_weights
 
 FILES = (MOBILENET_V2.tflite_file, MOBILENET_V2.keras_file)
@@ -89,6 +90,7 @@ def test_manifest_records_the_contract_the_source_and_the_tools(oven: Oven, tmp_
         "feature_size": 1280,
         "fingerprint": oven.backbone.fingerprint,
         "source": {"name": "file right.h5", "sha256": hashlib.sha256(oven.path.read_bytes()).hexdigest()},
+        "licence": "Apache-2.0",
         "tools": {"fake": "1.0"},
     }
     assert files == {name: hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in files}
@@ -192,3 +194,13 @@ def test_when_no_source_matches_each_is_listed_with_its_reason(oven: Oven, tmp_p
     for part in ("broken: unreachable", "other.h5", other, oven.backbone.fingerprint, "--weights"):
         assert part in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_fingerprint_only_a_vouched_file_is_taken(oven: Oven, tmp_path: Path) -> None:
+    published = oven.backbone.fingerprint
+    oven.backbone = replace(oven.backbone, fingerprint="")
+    with pytest.raises(WeightsError, match=published):
+        oven.bake(tmp_path / "out")
+    assert oven.bake(tmp_path / "out", oven.source, replace(oven.other, vouched=True))
+    assert check_weights(oven.backbone, str(tmp_path / "out")).fingerprint == fingerprint(tmp_path / "other.h5")
+    assert not oven.bake(tmp_path / "out", oven.broken)

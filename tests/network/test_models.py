@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from orchard.errors import WeightsError
 from orchard.network.backbones import MOBILENET_V2
-from orchard.network.bake.bake import from_file
 from orchard.network.bake.models import Network, fingerprint
+from orchard.network.bake.sources import from_file
 from orchard.network.runtimes import make_keras_model
 from orchard.network.weights import BakedWeights
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from orchard.errors import UsageError, WeightsError
-from orchard.network.backbones import MOBILENET_V2, get_backbone
-from orchard.network.weights import MANIFEST, cached_weights_folder, check_weights, find_weights
+from orchard.errors import WeightsError
+from orchard.network.backbones import MOBILENET_V2
+from orchard.network.weights import MANIFEST, cached_weights_folder, check_weights, contract, find_weights
 
 FILES = (MOBILENET_V2.tflite_file, MOBILENET_V2.keras_file)
 
@@ -67,7 +67,16 @@ def test_check_weights_without_a_folder(tmp_path: Path) -> None:
         check_weights(MOBILENET_V2, str(tmp_path / "none"))
 
 
-def test_get_backbone() -> None:
-    assert get_backbone("mobilenet_v2") is MOBILENET_V2
-    with pytest.raises(UsageError, match="mobilenet_v2"):
-        get_backbone("vgg")
+@pytest.mark.parametrize("name", ["backbone", "input_size", "preprocessing", "feature_size"])
+def test_check_weights_refuses_another_contract(tmp_path: Path, manifest: dict[str, object], name: str) -> None:
+    facts = contract(MOBILENET_V2)
+    assert check_weights(MOBILENET_V2, str(write(tmp_path / "same", manifest | facts)))
+    with pytest.raises(WeightsError, match=name):
+        check_weights(MOBILENET_V2, str(write(tmp_path / "other", manifest | facts | {name: "other"})))
+
+
+def test_find_weights_in_a_folder_of_several(tmp_path: Path, manifest: dict[str, object]) -> None:
+    write(tmp_path / "all" / MOBILENET_V2.name, manifest)
+    assert find_weights(MOBILENET_V2, str(tmp_path / "all")).folder == str(tmp_path / "all" / MOBILENET_V2.name)
+    with pytest.raises(WeightsError, match="--backbone resnet50"):
+        find_weights(replace(MOBILENET_V2, name="resnet50"), str(tmp_path / "all"))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchard.errors import MachineError, UsageError
-from orchard.network.backbones import Backbone
+from orchard.network.backbone import Backbone
 
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -70,9 +70,8 @@ def _make_tensorflow_predict(backbone: Backbone, folder: str) -> Predict:
 
 
 def make_keras_model(backbone: Backbone) -> Any:
-    """The backbone as Keras builds it: average pooled, without its last layer, with random weights."""
-    network = getattr(import_tensorflow().keras.applications, backbone.keras_class)
-    return network(weights=None, include_top=False, pooling="avg", input_shape=(*backbone.input_size[::-1], 3))
+    """The backbone in Keras: average pooled, without its last layer, with random weights."""
+    return backbone.build(import_tensorflow().keras, backbone.shape)
 
 
 def import_tensorflow() -> Any:

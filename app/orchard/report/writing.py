@@ -108,8 +108,10 @@ def _input_facts(options: JobOptions, found: Survey, contents: Contents) -> dict
 
 
 def _backbone_facts(plan: Plan) -> dict[str, Any]:
+    # Of fine-tuned weights: where they come from, as their baked folder says.
+    lineage = {"lineage": dict(plan.weights.lineage)} if plan.weights.lineage else {}
     network, fingerprint = plan.backbone, plan.settings["fingerprint"]
-    return {"name": network.name, "feature_size": network.feature_size, "fingerprint": fingerprint}
+    return {"name": network.name, "feature_size": network.feature_size, "fingerprint": fingerprint, **lineage}
 
 
 def _pca_facts(options: JobOptions, fitted: Projection) -> dict[str, Any]:

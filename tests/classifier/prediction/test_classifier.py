@@ -265,7 +265,7 @@ def test_classify(saved: str, weights: BakedWeights, drawn: Path, tmp_path: Path
     [
         ({"fingerprint": "0" * 64}, InputError),
         ({"decoding": "999"}, InputError),
-        ({"backbone": "resnet50"}, UsageError),
+        ({"backbone": "vgg"}, UsageError),
         ({"runtime": "tensorflow"}, None),
     ],
 )

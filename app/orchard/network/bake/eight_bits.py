@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from orchard.errors import MachineError
-from orchard.network.backbones import Backbone
+from orchard.network.backbone import Backbone
 from orchard.network.bake import flatbuffer
 from orchard.network.bake.flatbuffer import CONVOLUTIONS, FLOAT_CONVOLUTIONS
 from orchard.network.bake.heads import Graph, Head, Vector

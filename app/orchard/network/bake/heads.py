@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchard.network.backbones import Backbone
+from orchard.network.backbone import Backbone
 from orchard.network.runtimes import import_tensorflow, make_keras_model, quiet
 from orchard.network.weights import BakedWeights
 
@@ -69,7 +69,7 @@ class Graph:
     def converter(self) -> Any:
         """A new `TFLiteConverter` of it."""
         tensorflow = self.tensorflow
-        shape = (1, *self._backbone.input_size[::-1], 3)
+        shape = (1, *self._backbone.shape)
         pixels = tensorflow.TensorSpec(shape, tensorflow.uint8, name="image")
         traced = tensorflow.function(self._compute, input_signature=[pixels]).get_concrete_function()
         converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([traced], tensorflow.Module())

@@ -1,5 +1,6 @@
 """Keras at bake time: weights loaded and identified by a fingerprint; models written, the same bytes every time."""
 
+import contextlib
 import hashlib
 import platform
 from collections.abc import Iterable
@@ -10,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orchard.errors import WeightsError
-from orchard.network.backbones import Backbone
+from orchard.network.backbone import Backbone
+from orchard.network.bake.torch_file import read_tensors, set_tensors
 from orchard.network.runtimes import import_tensorflow, make_keras_model, make_predict, quiet
 
 TOLERANCE = 1e-4
@@ -28,18 +30,40 @@ class Network:
             self._model = make_keras_model(backbone)
 
     def load(self, path: Path) -> str:
-        """Load weights from a Keras HDF5 file, as data only, and return their fingerprint.
+        """Load weights from a file, as data only, and return their fingerprint.
 
-        The file is `.weights.h5` of this backbone, or `.h5` of weights or a whole model that has its layers, by name.
-        `WeightsError` where an array is missing; Keras and h5py raise nearly anything for a damaged or another file.
+        The file is `.weights.h5` of this backbone; `.h5` of Keras, of weights or a whole model that has its layers; or
+        `.pth` of PyTorch, whose modules are named like the layers. `WeightsError` where an array is missing; Keras and
+        h5py raise nearly anything for a damaged or another file.
         """
-        self._model.set_weights([np.full(array.shape, np.nan, np.float32) for array in self._model.get_weights()])
-        with quiet(1, 2):
-            self._model.load_weights(str(path), **({} if path.name.endswith(".weights.h5") else {"by_name": True}))
+        self._forget()
+        if path.suffix == ".pth":
+            set_tensors(self._model, read_tensors(path))
+        elif path.name.endswith(".weights.h5"):
+            self._load(path)
+        else:
+            self._load_h5(path)
         arrays = [array for layer in self._model.layers for array in layer.get_weights()]
         if any(np.isnan(array).any() for array in arrays):
             raise WeightsError("it lacks some of the weights, or they are not numbers")
         return fingerprint(arrays)
+
+    def _load_h5(self, path: Path) -> None:
+        """By name, since a whole model has more layers; by order where Keras has renamed some since."""
+        with contextlib.suppress(ValueError):
+            self._load(path, by_name=True)
+        if any(np.isnan(array).any() for array in self._model.get_weights()):
+            self._forget()
+            self._load(path)
+
+    def _load(self, path: Path, **options: bool) -> None:
+        with quiet(1, 2):
+            self._model.load_weights(str(path), **options)
+
+    def _forget(self) -> None:
+        # Not-a-number where a file leaves a gap; what counts photos is an integer.
+        arrays = self._model.get_weights()
+        self._model.set_weights([np.full_like(one, np.nan if one.dtype.kind == "f" else 0) for one in arrays])
 
     def export(self, folder: Path) -> dict[str, str]:
         """Write the Keras weights and the LiteRT model, both float32, into `folder`; return the tools' versions."""
@@ -59,7 +83,7 @@ def fingerprint(arrays: Iterable[npt.NDArray[np.float32]]) -> str:
 
 def verify(backbone: Backbone, folder: Path) -> float:
     """The largest difference between both run-times' features of one picture; `WeightsError` above `TOLERANCE`."""
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *backbone.input_size[::-1], 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *backbone.shape), np.uint8)
     try:
         with quiet(1, 2):
             litert, keras = (make_predict(backbone, name, str(folder))(pixels) for name in ("litert", "tensorflow"))
