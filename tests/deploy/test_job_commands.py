@@ -19,6 +19,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
     lambda text: text.strip() and not text.startswith("-")
 )
 MAYBE, NUMBERS = st.none() | WORDS, st.none() | st.integers(1, 10**6)
+MASTERS = st.none() | st.sampled_from(["local[4]", "local[*]", "spark://host:7077", "yarn", "k8s://https://host:443"])
 SHARES = st.floats(0, 1, exclude_min=True)
 TRAIN = {
     "features": WORDS,
@@ -29,7 +30,7 @@ TRAIN = {
     "folds": st.integers(2, 50),
     "precision": SHARES,
     "familiar": SHARES,
-    "master": MAYBE,
+    "master": MASTERS,
 }
 HELD_OUT = st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True)
 OPTIONS = {
@@ -52,7 +53,7 @@ OPTIONS = {
             overwrite=st.booleans(),
             keep_removed=st.booleans(),
             max_rejected=st.floats(0, 1),
-            master=MAYBE,
+            master=MASTERS,
         ),
     ),
     "export": st.builds(
