@@ -3,8 +3,10 @@
 # In production pin the base by digest: --build-arg BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0@sha256:…
 # What EMR relies on stays as the base has it: user, ENTRYPOINT, WORKDIR, PATH, JAVA_HOME, SPARK_HOME, Spark's jars and configuration.
 ARG BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest
-# Compared with the code's; a label of the image.
-ARG WEIGHTS_FINGERPRINT=c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8
+# The networks of the image, by their names; a label of it.
+ARG BACKBONES="mobilenet_v2"
+# The fingerprint of each, to be compared with the code's: `published` where the code has none. A label of the image.
+ARG WEIGHTS_FINGERPRINT=
 
 # --- Python and the locked packages: a layer that changes when the lock file does.
 FROM ${BASE_IMAGE} AS packages
@@ -23,17 +25,19 @@ RUN python3.11 -m venv /opt/orchard/venv \
  && find .. -name __pycache__ -prune -exec rm -rf {} + \
  && PYTHONHASHSEED=0 ./python -B -m compileall -q -f --invalidation-mode unchecked-hash ../lib/python3.11/site-packages
 
-# --- The network's weights: found, checked by fingerprint, made into the run-time model by TensorFlow, and verified.
+# --- The networks' weights: found, checked by fingerprint, made into run-time models by TensorFlow, and verified. Each has
+# a folder with its name.
 # Of the app only what it needs, so that other changes of the app keep the layer.
 FROM packages AS bake
 COPY app/orchard/errors.py /src/orchard/errors.py
 COPY app/orchard/network /src/orchard/network
+ARG BACKBONES
 ARG WEIGHTS_FINGERPRINT
-RUN cd /src && export PATH=/opt/orchard/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 \
- && python -c "import sys; from orchard.network.backbones import MOBILENET_V2; sys.exit(MOBILENET_V2.fingerprint != '$WEIGHTS_FINGERPRINT')" \
+RUN cd /src && export PATH=/opt/orchard/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 weights=/layer/opt/orchard/weights \
+ && python -m orchard.network.fingerprints "$BACKBONES" "$WEIGHTS_FINGERPRINT" \
  && python -m ensurepip >/dev/null \
- && python -m orchard.network.bake.command --output /layer/opt/orchard/weights \
- && rm /layer/opt/orchard/.weights.lock && chmod -R a=rX /layer/opt/orchard/weights
+ && for name in $BACKBONES; do python -m orchard.network.bake.command --backbone "$name" --output "$weights/$name" || exit 1; done \
+ && rm "$weights"/.*.lock && chmod -R a=rX "$weights"
 
 # --- The app as a package, laid out as in the image.
 FROM packages AS app
@@ -58,6 +62,7 @@ ENV PYSPARK_PYTHON=/opt/orchard/venv/bin/python \
     MPLCONFIGDIR=/tmp/matplotlib
 USER hadoop:hadoop
 ARG BASE_IMAGE
+ARG BACKBONES
 ARG WEIGHTS_FINGERPRINT
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -69,4 +74,5 @@ LABEL org.opencontainers.image.title="orchard" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      orchard.backbones="${BACKBONES}" \
       orchard.weights.fingerprint="${WEIGHTS_FINGERPRINT}"

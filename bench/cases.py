@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from orchard.network.backbones import MOBILENET_V2
+from orchard.network.backbones import BACKBONES, MOBILENET_V2, Backbone
 from orchard.photos.prefetch import AHEAD
 
 from bench.fit import VARIANTS as FITS
@@ -42,6 +42,7 @@ class Sizes:
     Attributes:
         photos: of whole runs beside the peers.
         scale: photos of whole runs beside the limit.
+        backbones: photos of whole runs with each network.
         rows: of tables that are fitted.
         labelled: rows of 49 classes and 367 components, as of the whole training set, that a classifier is fitted to.
         reads: photos for a task that reads from afar.
@@ -53,6 +54,7 @@ class Sizes:
 
     photos: tuple[int, ...] = (50, 2940)
     scale: tuple[int, ...] = (50, 500, 5_000, 50_000)
+    backbones: int = 2_940
     rows: tuple[int, ...] = (50, 3_000, 30_000)
     labelled: int = 30_000
     reads: int = 600
@@ -63,7 +65,16 @@ class Sizes:
 
 
 QUICK = Sizes(
-    photos=(50,), scale=(50, 100), rows=(50,), labelled=2_000, reads=60, output=300, delivery=20, faults=300, keys=5_000
+    photos=(50,),
+    scale=(50, 100),
+    backbones=100,
+    rows=(50,),
+    labelled=2_000,
+    reads=60,
+    output=300,
+    delivery=20,
+    faults=300,
+    keys=5_000,
 )
 
 
@@ -77,6 +88,8 @@ def all_cases(work: Path, sizes: Sizes) -> Iterator[Case]:
     for count in sizes.scale:
         yield Case("scale limit", "scale", count, partial(_limit, work, count), parse_limit)
         yield Case("scale orchard", "scale", count, partial(_orchard, work, count), parse_orchard)
+    for backbone in BACKBONES.values():
+        yield from _backbone_cases(work, sizes.backbones, backbone)
     for rows in sizes.rows:
         for variant in VARIANTS:
             yield Case(f"pca {variant}", "pca", rows, partial(_pca, work, rows, variant), parse_pca)
@@ -119,6 +132,18 @@ def _daft(work: Path, count: int, scratch: Path) -> list[str]:
 
 def _orchard(work: Path, count: int, scratch: Path) -> list[str]:
     return orchard_run(photos(work, count), scratch / "out")
+
+
+def _backbone_cases(work: Path, count: int, backbone: Backbone) -> Iterator[Case]:
+    def limit(_: Path) -> list[str]:
+        place = [photos(work, count), backbone.name, weights(backbone).folder]
+        return [sys.executable, "-m", "bench.limit", *place, str(SLOTS)]
+
+    def orchard(scratch: Path) -> list[str]:
+        return orchard_run(photos(work, count), scratch / "out", backbone=backbone)
+
+    yield Case(f"limit of {backbone.name}", "backbones", count, limit, parse_limit)
+    yield Case(f"orchard of {backbone.name}", "backbones", count, orchard, parse_orchard)
 
 
 def _update_cases(work: Path, before: int, new: int) -> Iterator[Case]:

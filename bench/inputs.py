@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from orchard.errors import WeightsError
-from orchard.network.backbones import MOBILENET_V2
+from orchard.network.backbones import MOBILENET_V2, Backbone
 from orchard.network.weights import BakedWeights, cache_root, find_weights
 from orchard.pca import projection
 from orchard.pca.moments import Moments
@@ -88,9 +88,10 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def orchard_run(photos: str, output: Path, *options: str) -> list[str]:
+def orchard_run(photos: str, output: Path, *options: str, backbone: Backbone = MOBILENET_V2) -> list[str]:
     """The command of a run of Orchard."""
-    folders = ["--input", photos, "--output", str(output), "--weights", weights().folder]
+    folders = ["--input", photos, "--output", str(output)]
+    folders += ["--backbone", backbone.name, "--weights", weights(backbone).folder]
     return [sys.executable, "-m", "orchard", "run", *folders, "--master", MASTER, "--json", *options]
 
 
@@ -154,13 +155,13 @@ def _write_classes(path: Path, name: str, matrix: npt.NDArray[np.float32], of: n
 
 
 @functools.cache
-def weights() -> BakedWeights:
+def weights(backbone: Backbone = MOBILENET_V2) -> BakedWeights:
     """The baked weights, LiteRT's and Keras's; baked now if they are not there."""
     try:
-        return find_weights(MOBILENET_V2, None)
+        return find_weights(backbone, None)
     except WeightsError:
-        _must([sys.executable, "-m", "orchard", "weights"])
-        return find_weights(MOBILENET_V2, None)
+        _must([sys.executable, "-m", "orchard", "weights", "--backbone", backbone.name])
+        return find_weights(backbone, None)
 
 
 @functools.cache

@@ -46,6 +46,13 @@ SECTIONS: dict[str, tuple[str, str, dict[str, str]]] = {
         | {name: f"{name}, s" for name in STAGES}
         | {f"{role}_rss": f"{role}, MB" for role in ("worker", "driver", "all")},
     ),
+    "backbones": (
+        "Each network",
+        "Whole runs beside that network's plain limit: decode, resize, forward pass in as many processes. `while "
+        "featurizing` counts starting workers and loading the network, `once warm` work on photos alone.",
+        {"rate": "own photos/s", "stage_rate": "while featurizing, photos/s", "warm_rate": "once warm, photos/s"}
+        | {"decoding": "decoding, s", "predicting": "predicting, s", "k": "k"},
+    ),
     "pca": (
         "PCA fit alone",
         "StandardScaler and PCA on made-up features of 1280, seconds; each run in a JVM of its own. `first` is the "

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from orchard.network.backbones import BACKBONES
+
 from bench.cases import Sizes
 from bench.measure import Result
 
@@ -60,6 +62,8 @@ def targets(sizes: Sizes) -> Iterator[Target]:
         yield from _photo_targets(count)
     yield from _update_targets(sizes.output)
     yield from _scale_targets(*sizes.scale[-2:])
+    for name in BACKBONES:
+        yield from _backbone_targets(name, sizes.backbones)
     for rows in sizes.rows:
         yield from _pca_targets(rows)
     yield from _fit_targets(sizes.labelled)
@@ -108,6 +112,16 @@ def _scale_targets(few: int, many: int) -> Iterator[Target]:
     yield Target(f"photos/s once warm / those of {few:,}", many, ratio(orchard, smaller, "warm_rate"), ">= 0.95")
     for role, bound in BEFORE_SCALE.items():
         yield _memory_target("RSS", role, orchard, many, bound)
+
+
+def _backbone_targets(name: str, count: int) -> Iterator[Target]:
+    orchard, limit = f"orchard of {name} {count}", f"limit of {name} {count}"
+    yield Target(
+        f"{name}: photos/s once warm / the limit's", count, ratio(orchard, limit, "warm_rate", "rate"), ">= 0.9"
+    )
+    yield Target(
+        f"{name}: photos/s while featurizing / the limit's", count, ratio(orchard, limit, "stage_rate", "rate")
+    )
 
 
 def _pca_targets(rows: int) -> Iterator[Target]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchard import __version__
+from orchard.network.fingerprints import fingerprints
 
 from deploy.errors import EngineError, ImageError
 from deploy.spec import Spec
@@ -58,6 +59,8 @@ def build_command(
     """The command that builds `name` (repository and tag) from `tree`. Pure."""
     arguments = {
         "BASE_IMAGE": spec.base_image,
+        "BACKBONES": " ".join(spec.backbones),
+        "WEIGHTS_FINGERPRINT": fingerprints(" ".join(spec.backbones)),
         "IMAGE_TAG": name.rpartition(":")[2],
         "REVISION": revision.commit,
         "VERSION": __version__,

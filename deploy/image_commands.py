@@ -44,6 +44,7 @@ def _tag(arguments: argparse.Namespace) -> int:
                 {
                     "tag": tag,
                     "base": spec.base_image,
+                    "backbones": " ".join(spec.backbones),
                     "ingredients": {ingredient.name: ingredient.sha256 for ingredient in found},
                 },
                 indent=1,

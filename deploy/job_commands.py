@@ -24,6 +24,7 @@ from orchard.classifier.options import (
     parse_words,
 )
 from orchard.errors import UsageError
+from orchard.network.choice import is_folder
 from orchard.options import JobOptions, add_job_arguments, flag, parse_job_options
 
 Options = JobOptions | TrainOptions | EvaluateOptions | PredictOptions | ExportOptions
@@ -144,6 +145,13 @@ def shown(options: Options, option: str) -> str:
     """An option as the help of its command has it."""
     names = {"classifier": "CLASSIFIER", "photos": "PHOTO"}
     return names[option] if option in positional(options) else flag(option)
+
+
+def own_backbone(options: Options) -> Iterator[tuple[str, str]]:
+    """Option and folder of weights of the user's own, if the options name one, on the machine that runs the job."""
+    named = getattr(options, "backbone", None)
+    if named and is_folder(named):
+        yield "backbone", named
 
 
 def further_places(name: str, options: Options) -> Iterator[tuple[str, str]]:

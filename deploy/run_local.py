@@ -15,7 +15,7 @@ from typing import Any
 
 from deploy.container import ContainerRun, Mount
 from deploy.errors import SpecError
-from deploy.job_commands import COMMANDS, Options, further_places, shown, to_words
+from deploy.job_commands import COMMANDS, Options, further_places, own_backbone, shown, to_words
 from deploy.spec import Spec
 
 OUTPUT, AWS = "/output", "/aws"
@@ -144,7 +144,8 @@ def local_places(spec: Spec, job: Options) -> Iterator[tuple[str, str]]:
     name = COMMANDS[spec.command].input
     if name and (source := getattr(job, name)):
         yield "--input", source
-    yield from ((shown(job, option), place) for option, place in further_places(spec.command, job))
+    for option, place in (*further_places(spec.command, job), *own_backbone(job)):
+        yield shown(job, option), place
 
 
 def writes_file(spec: Spec) -> bool:
@@ -176,7 +177,7 @@ def _places(name: str, job: Options) -> Iterator[_Place]:
     """What of the job are places, as the container sees them: each below a folder named after its option."""
     command = COMMANDS[name]
     own = [(option, getattr(job, option)) for option in (command.input, "output") if option]
-    named = [*((option, place) for option, place in own if place), *further_places(name, job)]
+    named = [*((option, place) for option, place in own if place), *further_places(name, job), *own_backbone(job)]
     for option, where in named:
         folder = f"/{option}"
         if isinstance(getattr(job, option), tuple):  # several, whose names may be the same, and which the job prints

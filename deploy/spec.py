@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchard.errors import UsageError
+from orchard.network.backbones import MOBILENET_V2, get_backbone
+from orchard.network.choice import is_folder
 
 from deploy.errors import SpecError
 from deploy.job_commands import RUN, Options, join, parse
@@ -50,6 +52,7 @@ class Spec:
     architecture: str
     repository: str
     base: str | None = None
+    backbones: tuple[str, ...] = (MOBILENET_V2.name,)
     executors: int
     driver: Worker
     executor: Worker
@@ -83,14 +86,26 @@ class Spec:
         """The options of the job with these places, and `extra` arguments behind those of the specification.
 
         Raises:
-            SpecError: an argument that the command does not know, or a value that it refuses.
+            SpecError: an argument that the command does not know, or a value that it refuses; a backbone that the image
+                lacks.
         """
         try:
-            return parse(self.command, join(self.command, self.arguments, extra), input=input, output=output)
+            job = parse(self.command, join(self.command, self.arguments, extra), input=input, output=output)
         except UsageError as exc:
             raise SpecError(
                 f"arguments of the job: {exc}: mend `arguments` in the specification or the command line"
             ) from exc
+        _check_backbone(getattr(job, "backbone", None), self.backbones)
+        return job
+
+
+def _check_backbone(named: str | None, there: Sequence[str]) -> None:
+    """Of a folder only the job can say whether it is there."""
+    if named and not is_folder(named) and named not in there:
+        raise SpecError(
+            f"arguments of the job: --backbone {named}: the image has {', '.join(there)}: add it to image.backbones in "
+            "the specification, or name another"
+        )
 
 
 def load_spec(path: Path) -> Spec:
@@ -108,7 +123,10 @@ def load_spec(path: Path) -> Spec:
     except ValueError as exc:
         raise SpecError(f"{path}: not JSON ({exc})") from exc
     _validate(content, path)
-    return parse_spec(content)
+    try:
+        return parse_spec(content)
+    except UsageError as exc:
+        raise SpecError(f"{path}: image.backbones: {exc}") from exc
 
 
 def _validate(content: Any, path: Path) -> None:
@@ -122,13 +140,15 @@ def _validate(content: Any, path: Path) -> None:
 
 
 def parse_spec(content: Mapping[str, Any]) -> Spec:
-    """The specification in a parsed file that fits the schema."""
+    """The specification in a parsed file that fits the schema; `UsageError` for an unknown backbone."""
+    image = content["image"]
     renamed = {_FIELDS.get(name, name): value for name, value in content.items() if name not in ("$schema", "image")}
     return Spec(
         **{
             **renamed,
-            "repository": content["image"]["repository"],
-            "base": content["image"].get("base"),
+            "repository": image["repository"],
+            "base": image.get("base"),
+            "backbones": tuple(get_backbone(name).name for name in image.get("backbones", (MOBILENET_V2.name,))),
             "driver": Worker(**content["driver"]),
             "executor": Worker(**content["executor"]),
             "arguments": tuple(content.get("arguments", ())),

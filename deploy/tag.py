@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchard.network.backbones import MOBILENET_V2
+from orchard.network.fingerprints import fingerprints
 
 from deploy.errors import SpecError
 from deploy.spec import Spec
@@ -42,7 +42,7 @@ def ingredients(tree: Path, spec: Spec) -> list[Ingredient]:
     values = {
         "architecture": spec.architecture,
         "base image": spec.base_image,
-        f"weights of {MOBILENET_V2.name}": MOBILENET_V2.fingerprint,
+        **{f"weights of {name}": fingerprints(name) for name in spec.backbones},
     }
     found = [Ingredient(name, _hash(value.encode())) for name, value in values.items()]
     try:

@@ -72,7 +72,8 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     text = "fraction of the variance to retain (default %(default)s)"
     kept.add_argument("--variance", type=float, default=default.variance, metavar="FRACTION", help=text)
     kept.add_argument("--components", type=int, metavar="K", help="keep exactly K components instead")
-    add("--backbone", default=default.backbone, metavar="NAME", help="network to use (default %(default)s)")
+    text = "network to use: a name, or the path of a baked folder (default %(default)s)"
+    add("--backbone", default=default.backbone, metavar="NAME", help=text)
     add("--runtime", choices=RUNTIMES, default=default.runtime, help="what runs the network (default %(default)s)")
     text = "baked weights (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)"
     add("--weights", metavar="DIR", help=text)

@@ -7,20 +7,24 @@ from datetime import UTC, datetime
 from typing import Any, Generic
 
 from orchard.errors import InputError, OutputError
-from orchard.network.backbones import Backbone, get_backbone
-from orchard.network.weights import BakedWeights, find_weights
+from orchard.features.task import BLOCK, Network
+from orchard.network.backbones import MOBILENET_V2, Backbone
+from orchard.network.choice import choose_backbone
+from orchard.network.weights import BakedWeights
 from orchard.options import JobOptions
 from orchard.pca.model import model_number, read_model
 from orchard.pca.projection import Projection, check_enough
-from orchard.photos.decoding import DECODING_VERSION
 from orchard.photos.photo import PHOTO_SUFFIXES, arrange, partition_bounds
 from orchard.photos.source import PhotoSource, open_source
 from orchard.tables.changes import Changes, Known, find_changes
 from orchard.tables.output import MODEL, Output, check_apart
 from orchard.tables.photo_tables import Tables, open_tables
 
-# Photos of one task: two to four seconds of work, so that progress is told and slots end at nearly the same time.
+# Photos of one task of MobileNetV2: two to four seconds of work, so that progress is told and slots end at nearly the
+# same time.
 TASK_PHOTOS, LEAST_TASKS = 320, 4
+# A property of tables that those of former versions lack: there its value followed from the backbone.
+_IMPLIED = "preprocessing"
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class UpdatePlan(Generic[Tables]):
         """What a run would do, without starting Spark or writing anything."""
         options, found = self.options, self.survey()
         todo = found.changes.todo
-        count = options.partitions or default_partitions(len(todo), os.cpu_count() or 1)
+        count = options.partitions or default_partitions(len(todo), os.cpu_count() or 1, task_photos(self.backbone))
         bounds = partition_bounds(len(todo), count)
         return {
             "input": options.input,
@@ -142,17 +146,11 @@ def plan_update(
         OrchardError: something is missing, or the output holds rows that were made in another way.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    backbone, source = get_backbone(options.backbone), open_source(options.input)
-    weights = find_weights(backbone, options.weights)
+    source = open_source(options.input)
+    backbone, weights = choose_backbone(options.backbone, options.weights)
     check_apart(options.output, options.input)
     output = open_tables(kind, options.output, overwrite=options.overwrite)
-    settings = {
-        "backbone": backbone.name,
-        "fingerprint": weights.fingerprint,
-        "runtime": options.runtime,
-        "decoding": str(DECODING_VERSION),
-        **(settings or {}),
-    }
+    settings = {**Network(backbone, options.runtime, weights).settings, **(settings or {})}
     # --overwrite continues what it began itself: an output with these settings and no report yet.
     interrupted = output.results.settings == settings and output.report() is None
     anew = options.overwrite and not interrupted
@@ -163,16 +161,21 @@ def plan_update(
 
 def _check_settings(options: JobOptions, before: Mapping[str, str], settings: Mapping[str, str]) -> None:
     for name, now in settings.items():
-        if before.get(name) != now:
+        if before.get(name, now if name == _IMPLIED else None) != now:
             raise OutputError(
                 f"--output {options.output}: its rows were made with {name} {before.get(name)}, this run has {now}: "
                 "give it the same, or start anew with --overwrite"
             )
 
 
-def default_partitions(photos: int, slots: int) -> int:
-    """Tasks for so many photos: `TASK_PHOTOS` each, at least `LEAST_TASKS`, and the same number for every slot."""
-    return max(LEAST_TASKS, -(-photos // TASK_PHOTOS // slots) * slots)
+def default_partitions(photos: int, slots: int, each: int = TASK_PHOTOS) -> int:
+    """Tasks for so many photos: `each` in one, at least `LEAST_TASKS`, and the same number for every slot."""
+    return max(LEAST_TASKS, -(-photos // each // slots) * slots)
+
+
+def task_photos(backbone: Backbone) -> int:
+    """Photos of one task: as many as take a backbone the time that `TASK_PHOTOS` take MobileNetV2, or one block."""
+    return max(BLOCK, min(TASK_PHOTOS, TASK_PHOTOS * MOBILENET_V2.multiply_adds // backbone.multiply_adds))
 
 
 def describe(options: JobOptions) -> dict[str, Any]:

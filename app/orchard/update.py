@@ -20,9 +20,10 @@ from orchard.console import Reporter
 from orchard.errors import InputError, OrchardError, OutputError
 from orchard.features.rows import FEATURE_ROWS, Rows
 from orchard.features.task import FeaturizeTask, Network, TaskReport
+from orchard.network.memory import check_memory, free_memory
 from orchard.photos.photo import partition_bounds
-from orchard.plan import Survey, UpdatePlan, default_partitions
-from orchard.spark.session import OpenContext
+from orchard.plan import Survey, UpdatePlan, default_partitions, task_photos
+from orchard.spark.session import OpenContext, is_local
 from orchard.stopwatch import Stopwatch
 from orchard.storage.stores import LocalStore
 from orchard.tables.parquet import DataFile
@@ -67,7 +68,8 @@ class Update(ABC, Generic[PlanOf]):
         plan, todo = self.plan, self.found.changes.todo
         self.reporter.log(f"{len(todo):,} photos to featurize, {self.found.changes.kept:,} are up to date")
         task = FeaturizeTask(plan.source, network_of(plan), plan.output.store, rows)
-        count = plan.options.partitions or default_partitions(len(todo), self.context.defaultParallelism)
+        slots, each = self.context.defaultParallelism, task_photos(plan.backbone)
+        count = plan.options.partitions or default_partitions(len(todo), slots, each)
         work = [todo[start:stop] for start, stop in partition_bounds(len(todo), count)]
         arriving = run_tasks(self.context, task, work)
         commits = Commits(plan, self.found.photos)
@@ -91,6 +93,7 @@ def bring_up_to_date(
         def start() -> SparkContext:
             with watch("start"):
                 context = stack.enter_context(open_context(plan.options.master, log=reporter.log))
+            check_slots(plan, context)
             from orchard.spark.tasks import warm_up
 
             background.submit(warm_up, context, network_of(plan).load)
@@ -112,6 +115,15 @@ def bring_up_to_date(
 
         with explain_spark_errors():
             return kind(plan, found, starting.result(), background, watch, reporter).finish()
+
+
+def check_slots(plan: AnyPlan, context: SparkContext) -> None:
+    """Raise `MachineError` where the networks of all task slots would not fit into this machine, if they run on it.
+
+    An executor finds out by itself, at its first task.
+    """
+    if is_local(str(context.master)):
+        check_memory(plan.backbone, plan.options.runtime, context.defaultParallelism, free_memory())
 
 
 def network_of(plan: AnyPlan) -> Network:

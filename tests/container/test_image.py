@@ -72,7 +72,8 @@ def test_labels_say_what_it_is(settings: tuple[dict, dict], image: str) -> None:
     assert labels[f"{prefix}.version"] == __version__
     assert labels[f"{prefix}.base.name"] == "orchard-stand-in:emr-7.13.0"
     assert re.fullmatch("[0-9a-f]{40}(-dirty)?|unknown", labels[f"{prefix}.revision"])
-    assert MOBILENET_V2.fingerprint in labels.values()
+    assert labels["orchard.backbones"] == "mobilenet_v2"
+    assert labels["orchard.weights.fingerprint"] == MOBILENET_V2.fingerprint
 
 
 def test_the_base_is_only_added_to(image: str, stand_in: str) -> None:
@@ -150,7 +151,8 @@ def test_main_runs_other_commands(image: str) -> None:
 
 
 def test_weights_of_the_image_are_the_published_ones(image: str) -> None:
-    done = in_container(image, '"$PYSPARK_PYTHON" -m orchard.network.bake.command --output "$ORCHARD_WEIGHTS" --json')
+    folder = '"$ORCHARD_WEIGHTS/mobilenet_v2"'
+    done = in_container(image, f'"$PYSPARK_PYTHON" -m orchard.network.bake.command --output {folder} --json')
     assert done.returncode == 0, done.stderr
     manifest = json.loads(done.stdout)
     assert (manifest["baked"], manifest["fingerprint"]) == (False, MOBILENET_V2.fingerprint)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from orchard import __version__
+from orchard.network.backbones import MOBILENET_V2
 
 from deploy.__main__ import main
 from deploy.build import Revision, build_command, find_revision
@@ -79,6 +80,8 @@ def test_the_command_says_what_goes_into_the_image(spec: Spec) -> None:
     assert command == [
         *("/usr/bin/docker", "build", "--platform", "linux/amd64", "--tag", "orchard:emr-1"),
         *("--build-arg", "BASE_IMAGE=public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"),
+        *("--build-arg", "BACKBONES=mobilenet_v2"),
+        *("--build-arg", f"WEIGHTS_FINGERPRINT={MOBILENET_V2.fingerprint}"),
         *("--build-arg", "IMAGE_TAG=emr-1"),
         *("--build-arg", "REVISION=abc"),
         *("--build-arg", f"VERSION={__version__}"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.__main__ import main
+from deploy.container import Mount
 from deploy.errors import SpecError
 from deploy.run_local import Locally, parse_memory, plan_run
 from deploy.spark import spark_properties
@@ -302,3 +303,11 @@ def test_a_container_gets_a_network_where_any_place_is_in_s3(typed: Typed, words
     code, out, _ = typed("train", f"--dry-run --input out {words}")
     assert code == 0
     assert f"--network {network} " in out
+
+
+def test_plan_run_mounts_a_backbone_of_ones_own(spec: Spec, tmp_path: Path) -> None:
+    run = plan_run(spec, replace(ASKED, extra=("--backbone", str(tmp_path))))
+    assert run.command[-2:] == ("--backbone", "/backbone")
+    assert Mount(source=tmp_path, target="/backbone", read_only=True) in run.mounts
+    by_name = plan_run(spec, replace(ASKED, extra=("--backbone", "mobilenet_v2")))
+    assert by_name.mounts == plan_run(spec, ASKED).mounts

@@ -16,6 +16,7 @@ from deploy.job_commands import COMMANDS
 from deploy.spec import SCHEMA_FILE, SPEC_FILE, Spec, load_spec
 from tests.deploy.conftest import ROOT
 
+TWO = ["mobilenet_v2", "efficientnet_lite0"]
 CONTENT = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
 
 
@@ -34,7 +35,7 @@ def test_the_projects_own_specification_is_read_whole(spec: Spec) -> None:
 def test_the_schema_and_the_object_know_the_same_fields() -> None:
     properties = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["properties"].keys() - {"$schema", "image"}
     snake = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in properties}
-    assert snake | {"repository", "base"} == {field.name for field in fields(Spec)}
+    assert snake | {"repository", "base", "backbones"} == {field.name for field in fields(Spec)}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,8 @@ def test_the_schema_and_the_object_know_the_same_fields() -> None:
         ({"command": "report"}, "command: 'report' is not one of"),
         ({"image": {}}, "image: 'repository' is a required property"),
         ({"image": {"repository": "x"}}, "image.repository: 'x' is too short"),
+        ({"image": {"repository": "orchard", "backbones": []}}, "image.backbones: "),
+        ({"image": {"repository": "orchard", "backbones": ["vgg"]}}, "image.backbones: .*efficientnet_lite0"),
     ],
 )
 def test_what_the_schema_refuses_is_named_with_its_place(tmp_path: Path, values: dict[str, Any], place: str) -> None:
@@ -95,3 +98,22 @@ def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(SpecError, match="arguments of the job"):
         spec.job(*arguments, input="/in", output="/out")
+
+
+def test_backbones_of_the_image(tmp_path: Path) -> None:
+    spec = load_spec(changed(tmp_path, image={"repository": "orchard", "backbones": TWO}))
+    assert spec.backbones == (*TWO,)
+    job = spec.job("--backbone", "efficientnet_lite0", input="in", output="out")
+    assert isinstance(job, JobOptions)
+    assert job.backbone == "efficientnet_lite0"
+    assert spec.job("--backbone", "/opt/tuned", input="in", output="out")
+    with pytest.raises(SpecError, match=r"image\.backbones"):
+        spec.job("--backbone", "resnet50", input="in", output="out")
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_backbone_of_a_classifier(tmp_path: Path, command: str) -> None:
+    spec = load_spec(changed(tmp_path, command=command, arguments=["s3://fruit/classifier"]))
+    assert spec.job(input="in" if command == "predict" else None, output="out")
+    with pytest.raises(SpecError, match=r"image\.backbones"):
+        spec.job("--backbone", "resnet50", input="in" if command == "predict" else None, output="out")

@@ -111,6 +111,13 @@ def test_base_image_and_architecture_are_part_of_it(tree: Path, spec: Spec) -> N
     assert tag(tree, replace(spec, executors=7, arguments=("--varieties", "5"))) == tag(tree, spec)
 
 
+def test_backbones_are_part_of_it(tree: Path, spec: Spec) -> None:
+    lists = [("mobilenet_v2",), ("efficientnet_lite0",), ("mobilenet_v2", "efficientnet_lite0"), ("resnet50",)]
+    assert len({tag(tree, replace(spec, backbones=names)) for names in lists}) == len(lists)
+    assert tag(tree, replace(spec, backbones=lists[2])) == tag(tree, replace(spec, backbones=lists[2][::-1]))
+    assert tag(tree, replace(spec, backbones=lists[0])) == tag(tree, spec)
+
+
 def test_a_tree_without_a_dockerfile_is_refused_with_the_file_named(tree: Path, spec: Spec) -> None:
     (tree / "Dockerfile").unlink()
     with pytest.raises(SpecError, match=r"Dockerfile: No such file.*--tree"):

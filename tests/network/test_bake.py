@@ -90,6 +90,7 @@ def test_manifest_records_the_contract_the_source_and_the_tools(oven: Oven, tmp_
         "feature_size": 1280,
         "fingerprint": oven.backbone.fingerprint,
         "source": {"name": "file right.h5", "sha256": hashlib.sha256(oven.path.read_bytes()).hexdigest()},
+        "licence": "Apache-2.0",
         "tools": {"fake": "1.0"},
     }
     assert files == {name: hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in files}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from orchard.errors import UsageError
-from orchard.network.backbones import MOBILENET_V2
+from orchard.errors import UsageError, WeightsError
+from orchard.network.backbone import Backbone
+from orchard.network.backbones import BACKBONES, MOBILENET_V2
 from orchard.network.bake.command import add_arguments, run
-from orchard.network.weights import MANIFEST, cached_weights_folder
+from orchard.network.weights import cached_weights_folder
+
+from tests.network.baked import write_baked
 
 
 def weights(*words: str | Path) -> int:
@@ -22,23 +24,12 @@ def weights(*words: str | Path) -> int:
     return run(parser.parse_args(list(map(str, words))))
 
 
-def write_baked(folder: Path) -> None:
-    """A folder in order for the published backbone, as far as hashes go."""
-    folder.mkdir(parents=True)
-    files = {}
-    for name in (MOBILENET_V2.tflite_file, MOBILENET_V2.keras_file):
-        (folder / name).write_bytes(name.encode())
-        files[name] = hashlib.sha256(name.encode()).hexdigest()
-    manifest = {"backbone": MOBILENET_V2.name, "fingerprint": MOBILENET_V2.fingerprint, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-
-
 def test_the_cache_is_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = cached_weights_folder(MOBILENET_V2)
-    write_baked(folder)
+    write_baked(folder, MOBILENET_V2)
     assert weights() == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert str(folder) in line
@@ -46,7 +37,7 @@ def test_the_cache_is_the_default(
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_baked(tmp_path / "out")
+    write_baked(tmp_path / "out", MOBILENET_V2)
     assert weights("--output", tmp_path / "out", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     expected = (str(tmp_path / "out"), False, MOBILENET_V2.fingerprint)
@@ -66,3 +57,31 @@ def test_output_with_other_files(tmp_path: Path) -> None:
 def test_accept_fingerprint_requires_weights() -> None:
     with pytest.raises(UsageError, match="--weights"):
         weights("--accept-fingerprint")
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_every_backbone(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_baked(cached_weights_folder(backbone), backbone)
+    assert weights("--backbone", backbone.name) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(backbone.name)
+
+
+def test_unknown_backbone() -> None:
+    with pytest.raises(UsageError, match="efficientnet_lite0"):
+        weights("--backbone", "vgg")
+
+
+def test_a_folder_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_baked(tmp_path / "tuned", MOBILENET_V2, fingerprint="f" * 64, lineage={"parent": "mobilenet_v2"})
+    assert weights("--backbone", folder, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["fingerprint"], printed["lineage"]["parent"]) == ("f" * 64, "mobilenet_v2")
+    with pytest.raises(UsageError, match="--force"):
+        weights("--backbone", folder, "--force")
+    (folder / MOBILENET_V2.keras_file).write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=MOBILENET_V2.keras_file):
+        weights("--backbone", folder)

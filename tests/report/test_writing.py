@@ -22,7 +22,12 @@ TASKS = [
 ]
 
 
-def made(tasks: list[TaskReport] = TASKS, components: int | None = None, **seconds: float) -> dict[str, Any]:
+def made(
+    tasks: list[TaskReport] = TASKS,
+    components: int | None = None,
+    lineage: dict[str, str] | None = None,
+    **seconds: float,
+) -> dict[str, Any]:
     """Facts of a run with 17 photos featurized and 3 rejected."""
     options = SimpleNamespace(input="photos", per_variety=None, components=components, variance=0.9, runtime="litert")
     tables = {name: {"version": 1, "rows": 17, "files": 1} for name in ("features", "rejected", "components")}
@@ -33,6 +38,7 @@ def made(tasks: list[TaskReport] = TASKS, components: int | None = None, **secon
         output=output,
         settings=REPORT["settings"],
         backbone=SimpleNamespace(name="mobilenet_v2", feature_size=1280),
+        weights=SimpleNamespace(lineage=lineage),
     )
     found = Survey(20, {".txt": 1}, Changes([], 20, 0, 0, 0, 0, [], []))
     copies = Copies(2, 1, [SharedFolders("a", "b", 1)], 1)
@@ -50,6 +56,10 @@ def test_make_facts_keys() -> None:
     assert set(facts["copies"]) == set(REPORT["copies"])
     assert list(facts["seconds"]) == ["start", "featurize", "fit", "total"]
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_make_facts_of_fine_tuned_weights() -> None:
+    assert made(lineage={"parent": "mobilenet_v2"}, total=1.0)["backbone"]["lineage"] == {"parent": "mobilenet_v2"}
 
 
 def test_make_facts_counts_the_tables_and_the_work_of_this_call() -> None:

@@ -146,6 +146,7 @@ class PredictOptions(_Options):
     photos: tuple[str, ...] = ()
     input: str | None = None
     output: str | None = None
+    backbone: str | None = None
     weights: str | None = None
     partitions: int | None = None
     overwrite: bool = False
@@ -172,6 +173,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
     add("photos", nargs="*", metavar="PHOTO", help="photos to classify here and now, without Spark")
     add("--input", metavar="URI", help="folder of photos to classify on Spark")
     add("--output", metavar="URI", help="where the table predictions/ goes; it is brought up to date with the input")
+    _add_backbone_argument(parser)
     add("--weights", metavar="DIR", help="baked weights (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)")
     add("--partitions", type=int, metavar="P", help="Spark partitions (default: a few hundred photos each, at least 4)")
     add("--overwrite", action="store_true", help="start anew: replace the output instead of updating it")
@@ -189,6 +191,7 @@ class ExportOptions(_Options):
     output: str
     quantize: str = "none"
     photos: str | None = None
+    backbone: str | None = None
     weights: str | None = None
 
 
@@ -201,7 +204,13 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quantize", choices=QUANTIZATIONS, default=default.quantize, help=text)
     text = "folder of photos to calibrate with and to measure on (default: where the classifier's photos were)"
     add("--photos", metavar="URI", help=text)
+    _add_backbone_argument(parser)
     add("--weights", metavar="DIR", help="baked weights (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)")
+
+
+def _add_backbone_argument(parser: argparse.ArgumentParser) -> None:
+    text = "the network of the classifier's features: a name, or the path of a baked folder (default: by the name)"
+    parser.add_argument("--backbone", metavar="NAME", help=text)
 
 
 def given(options: Any) -> dict[str, Any]:

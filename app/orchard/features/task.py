@@ -14,19 +14,23 @@ import numpy as np
 from orchard.errors import OrchardError, PhotoError
 from orchard.features.rows import FEATURE_ROWS, Kept, Rows
 from orchard.network.backbones import Backbone, get_backbone
+from orchard.network.memory import check_memory, free_memory
 from orchard.network.runtimes import Features, Predict, make_predict
 from orchard.network.weights import BakedWeights, check_file
-from orchard.photos.decoding import Pixels, decode
+from orchard.photos.decoding import DECODING_VERSION, Pixels, decode
 from orchard.photos.photo import Photo, PhotoReader, Rejection
 from orchard.photos.prefetch import AHEAD, Ahead, Content, read_ahead
 from orchard.storage.stores import Store
 from orchard.tables import parquet
 from orchard.tables.parquet import DataFile
 
-# Photos decoded before the network runs: small enough to stay in cache, large enough to read ahead of.
+# Photos decoded before the network runs: small enough to stay in cache, large enough to read ahead of. That many of
+# `BLOCK_PIXELS` in all; of larger photos fewer.
 BLOCK = 32
-# Rows of one file: a task with many more photos writes several, so that its memory does not grow with them.
-FILE_ROWS = 4096
+BLOCK_PIXELS = BLOCK * 224 * 224
+# Rows of one file: a task with many more photos writes several, so that its memory does not grow with them. Of longer
+# rows fewer.
+FILE_ROWS, FILE_FEATURES = 4096, 4096 * 1280
 _DETAIL_LENGTH = 300
 _COUNTING = threading.Lock()
 
@@ -90,8 +94,24 @@ class Network:
     runtime: str
     weights: BakedWeights
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the features depend on, by the names of a table's properties."""
+        return {
+            "backbone": self.backbone.name,
+            "fingerprint": self.weights.fingerprint,
+            "runtime": self.runtime,
+            "decoding": str(DECODING_VERSION),
+            "preprocessing": self.backbone.preprocessing,
+        }
+
     def load(self) -> Predict:
-        """The network in this process's memory, loaded at the first call."""
+        """The network in this process's memory, loaded at the first call.
+
+        Raises:
+            WeightsError: other files than the manifest's.
+            MachineError: too little memory.
+        """
         return _load(self.backbone.name, self.runtime, self.weights.folder, tuple(sorted(self.weights.files.items())))
 
 
@@ -99,7 +119,15 @@ class Network:
 def _load(backbone: str, runtime: str, folder: str, files: tuple[tuple[str, str], ...]) -> Predict:
     for name, sha256 in files:  # another machine's folder, perhaps: checked here, where it is used
         check_file(os.path.join(folder, name), sha256)
-    return make_predict(get_backbone(backbone), runtime, folder)
+    known = get_backbone(backbone)
+    check_memory(known, runtime, 1, free_memory())
+    return make_predict(known, runtime, folder)
+
+
+def block_photos(backbone: Backbone) -> int:
+    """How many photos are decoded before the network runs."""
+    width, height = backbone.input_size
+    return max(1, min(BLOCK, BLOCK_PIXELS // (width * height)))
 
 
 @dataclass
@@ -115,7 +143,7 @@ class _Pending:
     def add(self, kept: list[Kept], features: Features) -> None:
         self.kept += kept
         self.features.append(features)
-        if len(self.kept) >= FILE_ROWS:
+        if len(self.kept) >= min(FILE_ROWS, FILE_FEATURES // features.shape[1]):
             self.write()
 
     def write(self) -> None:
@@ -156,10 +184,11 @@ class FeaturizeTask:
 
     def _featurize(self, photos: Sequence[Photo], pending: _Pending, report: TaskReport, ahead: Ahead) -> None:
         predict, size = self.network.load(), self.network.backbone.input_size
-        pixels = np.empty((BLOCK, *size[::-1], 3), np.uint8)
+        block = block_photos(self.network.backbone)
+        pixels = np.empty((block, *size[::-1], 3), np.uint8)
         with contextlib.closing(read_ahead(self.source, photos, report.count_retry, ahead)) as contents:
-            for start in range(0, len(photos), BLOCK):
-                kept = decode_block(photos[start : start + BLOCK], contents, size, pixels, report)
+            for start in range(0, len(photos), block):
+                kept = decode_block(photos[start : start + block], contents, size, pixels, report)
                 if kept:
                     with report.timing("predicting"):
                         features = predict(pixels[: len(kept)])

@@ -5,9 +5,9 @@ from typing import Any
 
 from orchard.errors import PhotoError
 from orchard.features.task import Network
-from orchard.network.backbones import MOBILENET_V2, Backbone, get_backbone
+from orchard.network.backbones import MOBILENET_V2, Backbone
+from orchard.network.choice import choose_backbone
 from orchard.network.runtimes import Predict
-from orchard.network.weights import find_weights
 from orchard.photos.decoding import decode
 
 
@@ -19,7 +19,7 @@ def featurize_udf(
     Needs the baked weights at the same path on every worker, and `spark.python.worker.reuse` (Spark's default).
 
     Args:
-        backbone: a name from `orchard.network.backbones.BACKBONES`.
+        backbone: a name from `orchard.network.backbones.BACKBONES`, or the path of a baked folder.
         runtime: "litert" or "tensorflow".
         weights: a baked folder; by default `$ORCHARD_WEIGHTS`, else what `orchard weights` made.
         on_error: "null" gives null for a photo that cannot be decoded, "raise" fails the query with its reason.
@@ -37,8 +37,8 @@ def featurize_udf(
 
     if on_error not in ("null", "raise"):
         raise ValueError(f'on_error is "null" or "raise", not {on_error!r}')
-    known = get_backbone(backbone)
-    network = Network(known, runtime, find_weights(known, weights))
+    known, baked = choose_backbone(backbone, weights)
+    network = Network(known, runtime, baked)
 
     def featurize_series(contents: Iterator[pd.Series]) -> Iterator[pd.Series]:
         predict = network.load()

@@ -51,6 +51,8 @@ class Backbone:
         pixel_scale, pixel_offset: preprocessing of RGB values 0..255, `pixel * scale + offset`; 1 and 0 where the
             network begins with its own.
         feature_size: how many features.
+        multiply_adds: millions of them for one photo, which tell how long it takes.
+        memory: megabytes that a process takes for it with LiteRT, measured.
         sources: where its published weights are, best first.
         fingerprint: SHA-256 of the weights, by `bake.models.fingerprint`; empty where nobody could compute it yet: then
             the publisher's digest of the file vouches, and the bake records the fingerprint that it found.
@@ -64,6 +66,8 @@ class Backbone:
     pixel_scale: float
     pixel_offset: float
     feature_size: int
+    multiply_adds: int
+    memory: int
     sources: tuple[Address | Package, ...]
     fingerprint: str
     licence: str
@@ -78,6 +82,12 @@ class Backbone:
     def keras_file(self) -> str:
         """File name of the Keras weights in a baked folder."""
         return f"{self.name}.weights.h5"
+
+    @property
+    def preprocessing(self) -> str:
+        """What becomes of a photo before the network, in one line, as a property of tables."""
+        width, height = self.input_size
+        return f"RGB {width}x{height} scale {self.pixel_scale!r} offset {self.pixel_offset!r}"
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ class BakedWeights:
     folder: str  # absolute, the same on every machine that runs a task
     fingerprint: str  # of the weights, the same whatever file they came in
     files: Mapping[str, str]  # name -> SHA-256
+    lineage: Mapping[str, Any] | None = None  # of fine-tuned weights: where they come from, as their manifest says
 
     def path(self, name: str) -> str:
         """Full path of one of `files`."""
@@ -55,27 +56,44 @@ def find_weights(backbone: Backbone, folder: str | None) -> BakedWeights:
     """
     found = str(folder or os.environ.get("ORCHARD_WEIGHTS") or cached_weights_folder(backbone))
     own = os.path.join(found, backbone.name)
-    return check_weights(backbone, own if os.path.isfile(os.path.join(own, MANIFEST)) else found)
+    if os.path.isfile(os.path.join(own, MANIFEST)):
+        return check_weights(backbone, own)
+    if others := sorted(path.parent.name for path in Path(found).glob(f"*/{MANIFEST}")):
+        text = f"{found}: has weights of {', '.join(others)}, but none of {backbone.name}"
+        raise WeightsError(f"{text}; {NEXT_STEP.format(backbone.name)}")
+    return check_weights(backbone, found)
 
 
 def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
     """Read a baked folder's manifest and compare every file with it; `WeightsError` for whatever is not in order."""
     next_step = NEXT_STEP.format(backbone.name)
-    path = os.path.join(folder, MANIFEST)
-    try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-        files = {name: manifest["files"][name] for name in (backbone.tflite_file, backbone.keras_file)}
-        baked = BakedWeights(os.path.abspath(folder), manifest["fingerprint"], files)
-    except FileNotFoundError as exc:
-        raise WeightsError(f"{folder}: no baked weights there; {next_step}") from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {next_step}") from exc
+    path, manifest = os.path.join(folder, MANIFEST), read_manifest(folder, next_step)
     for name, now in contract(backbone).items():
         if (before := manifest.get(name, now)) != now:
             raise WeightsError(f"{path}: its {name} is {before}, this version of Orchard has {now}; {next_step}")
+    try:
+        files = {name: str(manifest["files"][name]) for name in (backbone.tflite_file, backbone.keras_file)}
+        fingerprint, lineage = str(manifest["fingerprint"]), manifest.get("lineage")
+    except (KeyError, TypeError) as exc:
+        raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {next_step}") from exc
+    baked = BakedWeights(os.path.abspath(folder), fingerprint, files, lineage)
     for name, expected in files.items():
         check_file(baked.path(name), expected, next_step)
     return baked
+
+
+def read_manifest(folder: str, next_step: str = NEXT_STEP.format("NAME")) -> dict[str, Any]:
+    """What a baked folder says of itself; `WeightsError` where that is nothing."""
+    path = os.path.join(folder, MANIFEST)
+    try:
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise WeightsError(f"{folder}: no baked weights there, which have a {MANIFEST}; {next_step}") from exc
+    except (OSError, ValueError) as exc:
+        raise WeightsError(f"{path}: cannot be read ({exc}); {next_step}") from exc
+    if not isinstance(manifest, dict):
+        raise WeightsError(f"{path}: not a manifest; {next_step}")
+    return manifest
 
 
 def check_file(path: str, expected: str, next_step: str = NEXT_STEP.format("NAME")) -> None:

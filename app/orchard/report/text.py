@@ -59,7 +59,7 @@ def summary(facts: Mapping[str, Any], output: str) -> list[tuple[str, str]]:
         "hint": hint(facts["input"]["skipped"]),
         "copies": _copies(facts["copies"]),
         "retries": ", ".join(count(number, noun) for noun, number in retries.items() if number),
-        "features": f"{backbone['feature_size']} of {backbone['name']} ({facts['runtime']})",
+        "features": f"{backbone['feature_size']} of {_named(backbone)} ({facts['runtime']})",
         "components": f"{pca['k']} keep {percent(pca['cumulative'][pca['k'] - 1])} of the variance",
         "speed": speed if tasks else "",
         "update": _numbers(facts["update"]) or "nothing to do",
@@ -67,6 +67,10 @@ def summary(facts: Mapping[str, Any], output: str) -> list[tuple[str, str]]:
         "report": f"{output.rstrip('/')}/report.html",
     }
     return [(name, value) for name, value in rows.items() if value]
+
+
+def _named(backbone: Mapping[str, Any]) -> str:
+    return f"{backbone['name']}, fine-tuned" if "lineage" in backbone else str(backbone["name"])
 
 
 def _numbers(numbers: Mapping[str, int]) -> str:

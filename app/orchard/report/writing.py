@@ -94,6 +94,8 @@ def make_facts(
             "name": network.name,
             "feature_size": network.feature_size,
             "fingerprint": plan.settings["fingerprint"],
+            # Of fine-tuned weights: where they come from, as their baked folder says.
+            **({"lineage": dict(plan.weights.lineage)} if plan.weights.lineage else {}),
         },
         "runtime": options.runtime,
         "pca": {

@@ -63,7 +63,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
         MachineError: TensorFlow cannot be imported.
     """
     target, saved = open_target(options.output), read_classifier(options.classifier)
-    network = find_network(saved, options.weights)
+    network = find_network(saved, options.weights, options.backbone)
     calibration, measured = _read_photos(options, saved, network, reporter)
     content = make(saved.model, network, options.quantize, calibration, reporter)
     facts = facts_inside(saved, network, options.quantize)
@@ -78,7 +78,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
 def describe(options: ExportOptions) -> dict[str, Any]:
     """What an export would do, without converting or writing anything; errors as of `export`."""
     target, saved = open_target(options.output), read_classifier(options.classifier)
-    network = find_network(saved, options.weights)
+    network = find_network(saved, options.weights, options.backbone)
     calibration, measured = _choose(options, saved)
     return {
         "output": target.uri,

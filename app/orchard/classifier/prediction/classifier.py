@@ -17,10 +17,10 @@ from orchard.classifier.saved import Saved, check_settings, read_classifier
 from orchard.console import Reporter
 from orchard.errors import PhotoError
 from orchard.features.task import BLOCK, Network
-from orchard.network.backbones import Backbone, get_backbone
+from orchard.network.backbones import Backbone
+from orchard.network.choice import choose_backbone
 from orchard.network.runtimes import Predict
-from orchard.network.weights import find_weights
-from orchard.photos.decoding import DECODING_VERSION, Pixels
+from orchard.photos.decoding import Pixels
 from orchard.photos.photo import to_text
 
 UNSURE = "unsure"
@@ -80,12 +80,13 @@ class Classifier:
         self._model, self._backbone, self._predict = model, backbone, predict
 
     @classmethod
-    def load(cls, uri: str | os.PathLike[str], *, weights: str | None = None) -> Self:
+    def load(cls, uri: str | os.PathLike[str], *, weights: str | None = None, backbone: str | None = None) -> Self:
         """Read a classifier from a folder or an s3:// prefix.
 
         Args:
             uri: the output of `orchard train`.
             weights: a baked folder; by default `$ORCHARD_WEIGHTS`, else what `orchard weights` made.
+            backbone: the path of a baked folder, where the classifier is of fine-tuned features.
 
         Raises:
             InputError: no classifier is there, it is damaged, or it was trained on features of other weights.
@@ -93,7 +94,7 @@ class Classifier:
             OrchardError: anything else that is known to happen.
         """
         saved = read_classifier(os.fspath(uri))
-        network = find_network(saved, weights)
+        network = find_network(saved, weights, backbone)
         return cls(saved.model, network.backbone, network.load())
 
     @property
@@ -161,7 +162,7 @@ class Classifier:
         )
 
 
-def find_network(saved: Saved, weights: str | None) -> Network:
+def find_network(saved: Saved, weights: str | None, backbone: str | None = None) -> Network:
     """The network that gives the features a classifier was trained on, by LiteRT; not loaded yet.
 
     Raises:
@@ -169,11 +170,10 @@ def find_network(saved: Saved, weights: str | None) -> Network:
         WeightsError: no usable weights.
         UsageError: a backbone that this version does not know.
     """
-    backbone = get_backbone(saved.model.settings.get("backbone", ""))
-    baked = find_weights(backbone, weights)
-    now = {"backbone": backbone.name, "fingerprint": baked.fingerprint, "decoding": str(DECODING_VERSION)}
-    check_settings(saved, now, f"this version of Orchard with weights {baked.folder}")
-    return Network(backbone, "litert", baked)
+    known, baked = choose_backbone(backbone or saved.model.settings.get("backbone", ""), weights)
+    network = Network(known, "litert", baked)
+    check_settings(saved, network.settings, f"this version of Orchard with weights {baked.folder}")
+    return network
 
 
 def classify(options: PredictOptions, reporter: Reporter) -> list[dict[str, Any]]:
@@ -185,7 +185,7 @@ def classify(options: PredictOptions, reporter: Reporter) -> list[dict[str, Any]
     Raises:
         OrchardError: the classifier or the weights are not to be had, or a bucket cannot be reached.
     """
-    classifier = Classifier.load(options.classifier, weights=options.weights)
+    classifier = Classifier.load(options.classifier, weights=options.weights, backbone=options.backbone)
     rows = []
     with reporter.progress(len(options.photos)) as show:
         for path, (_, found) in zip(options.photos, classifier.outcomes(options.photos), strict=True):

@@ -75,7 +75,7 @@ def job_options(options: PredictOptions, model: Model) -> JobOptions:
         input=options.input or "",
         output=options.output or "",
         partitions=options.partitions,
-        backbone=model.settings["backbone"],
+        backbone=options.backbone or model.settings["backbone"],
         runtime=model.settings["runtime"],
         weights=options.weights,
         overwrite=options.overwrite,

@@ -23,5 +23,5 @@ BACKBONES = {backbone.name: backbone for backbone in (MOBILENET_V2, *_find())}
 def get_backbone(name: str) -> Backbone:
     """Look a backbone up by name; `UsageError` names the known ones."""
     if name not in BACKBONES:
-        raise UsageError(f"unknown backbone {name!r}: known ones are {', '.join(BACKBONES)}")
+        raise UsageError(f"unknown backbone {name!r}: known ones are {', '.join(BACKBONES)}; a path is a baked folder")
     return BACKBONES[name]

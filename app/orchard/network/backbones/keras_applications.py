@@ -43,6 +43,8 @@ def _published(
     size: int = 224,
     preprocessing: tuple[float, float] = (1.0, 0.0),
     features: int,
+    multiply_adds: int,
+    memory: int,
     licence: str,
 ) -> Backbone:
     scale, offset = preprocessing
@@ -53,6 +55,8 @@ def _published(
         pixel_scale=scale,
         pixel_offset=offset,
         feature_size=features,
+        multiply_adds=multiply_adds,
+        memory=memory,
         sources=(source,),
         fingerprint="",
         licence=licence,
@@ -72,6 +76,8 @@ BACKBONES = (
         size=299,
         preprocessing=(1 / 127.5, -1.0),
         features=2048,
+        multiply_adds=8385,
+        memory=216,
         licence="MIT",
     ),
     _published(
@@ -83,6 +89,8 @@ BACKBONES = (
         ),
         "EfficientNet-B0",
         features=1280,
+        multiply_adds=400,
+        memory=62,
         licence="Apache-2.0",
     ),
     _published(
@@ -91,6 +99,8 @@ BACKBONES = (
         Address(f"{_ADDRESS}/efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
         "EfficientNetV2-B0",
         features=1280,
+        multiply_adds=728,
+        memory=72,
         licence="Apache-2.0",
     ),
     _published(
@@ -102,6 +112,8 @@ BACKBONES = (
         ),
         "MobileNetV3-Large",
         features=960,
+        multiply_adds=222,
+        memory=45,
         licence="Apache-2.0",
     ),
     _published(
@@ -113,6 +125,8 @@ BACKBONES = (
         ),
         "ResNet-50",
         features=2048,
+        multiply_adds=3876,
+        memory=212,
         licence="MIT",
     ),
     _published(
@@ -124,6 +138,8 @@ BACKBONES = (
         ),
         "ConvNeXt-Tiny",
         features=768,
+        multiply_adds=4389,
+        memory=281,
         licence="MIT",
     ),
 )

@@ -10,6 +10,8 @@ MOBILENET_V2 = Backbone(
     pixel_scale=1 / 127.5,
     pixel_offset=-1.0,
     feature_size=1280,
+    multiply_adds=306,
+    memory=40,
     sources=(
         Address(
             "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"

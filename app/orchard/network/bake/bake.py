@@ -92,6 +92,7 @@ def _bake(backbone: Backbone, folder: Path, sources: Sequence[Source], make: typ
             "fingerprint": fingerprint,
             "files": {name: sha256(work / name) for name in names},
             "source": source,
+            "licence": backbone.licence,
             "tools": tools,
         }
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
