@@ -24,6 +24,7 @@ def measures(backbone: str = "a", labels: dict[str, tuple[str, int, int]] | None
     recalls = [sum(label.right for label in row) / sum(label.photos for label in row) for row in of_class]
     values: dict[str, Any] = {
         "backbone": backbone,
+        "network": "a",
         "fingerprint": "f" * 64,
         "features": 1280,
         "k": 124,

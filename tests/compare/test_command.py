@@ -16,6 +16,7 @@ from orchard.network.weights import BakedWeights, cached_weights_folder, check_w
 from orchard.sample import draw_samples
 from pyspark import SparkContext
 
+from tests.network.baked import copy_baked
 from tests.runs import orchard, run_in
 
 NAMES = ("mobilenet_v2", "efficientnet_lite0")
@@ -85,9 +86,7 @@ def test_features_of_other_weights_are_refused(
 ) -> None:
     """Before anything is done."""
     place, other = tmp_path / "report" / "mobilenet_v2" / "train", tmp_path / "weights"
-    shutil.copytree(weights.folder, other)
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(manifest | {"fingerprint": "f" * 64}))
+    copy_baked(weights.folder, other, fingerprint="f" * 64)
     run_in(context, input=photos / "train", output=place, weights=other)
     assert main(words(photos, tmp_path / "report")) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()

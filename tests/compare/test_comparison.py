@@ -14,9 +14,11 @@ from orchard.compare.comparison import Steps, compare
 from orchard.compare.options import CompareOptions
 from orchard.console import Reporter
 from orchard.network.backbones import BACKBONES
-from orchard.network.weights import BakedWeights, cached_weights_folder, contract
+from orchard.network.weights import BakedWeights, cached_weights_folder
 from orchard.options import JobOptions
 from orchard.sample import draw_samples
+
+from tests.network.baked import write_baked
 
 A, B = "mobilenet_v2", "efficientnet_lite0"
 
@@ -75,24 +77,11 @@ def asked(tmp_path: Path, weights: BakedWeights) -> CompareOptions:
     """Options with drawn photos, and a folder of weights: the real ones, and what looks like some of another."""
     for name in ("photos", "others"):
         draw_samples(tmp_path / name, varieties=2, per_variety=3, seed=len(name))
-    pretend(tmp_path / "weights" / A, A)
-    pretend(tmp_path / "weights" / B, B)
+    for name in (A, B):
+        write_baked(tmp_path / "weights" / name, BACKBONES[name])
     places = {"input": tmp_path / "photos", "test": tmp_path / "others", "output": tmp_path / "report"}
     words: dict[str, Any] = {name: str(place) for name, place in places.items()}
     return CompareOptions(**words, backbones=(A, B), weights=str(tmp_path / "weights"))
-
-
-def pretend(folder: Path, name: str) -> None:
-    """A baked folder whose hashes are right and whose networks are none: nothing loads them here."""
-    from orchard.network.weights import sha256
-
-    backbone = BACKBONES[name]
-    folder.mkdir(parents=True)
-    files = {}
-    for file in (backbone.tflite_file, backbone.keras_file):
-        (folder / file).write_bytes(b"none")
-        files[file] = sha256(folder / file)
-    (folder / "manifest.json").write_text(json.dumps({**contract(backbone), "fingerprint": "f", "files": files}))
 
 
 def call(asked: CompareOptions, invented: Invented) -> dict[str, Any]:

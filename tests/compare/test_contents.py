@@ -87,7 +87,8 @@ def test_measures_of_what_the_steps_return() -> None:
         "accuracy_without_shared": None,
     }
     exported = {"bytes": 10, "comparison": {"milliseconds": {"backbone": 1.0, "file": 2.0}}}
-    found = measures_of(runs, classifier, evaluation, exported)
+    found = measures_of("mine", runs, classifier, evaluation, exported)
     assert found.per_core == 3
+    assert (found.backbone, found.network) == ("mine", "a")
     assert found.labels["Apple 1"] == ("Apple", 49, 41)
     assert (found.k, found.shared, found.file_milliseconds) == (9, 3, 2.0)

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import pytest
 from orchard.compare.options import CompareOptions
-from orchard.compare.plan import check_classes, check_output, count_classes, make_candidate
+from orchard.compare.plan import check_classes, check_output, count_classes, make_candidates
 from orchard.errors import InputError, OrchardError, OutputError, UsageError
 
 from tests.compare.examples import options
 
 
 def test_steps_are_chained() -> None:
-    asked = options(output="s3://fruit/report/", labels="first-word", weights="w", master="local[2]", overwrite=True)
-    found = make_candidate(asked, "some/net", "net")
+    asked = options(
+        output="s3://fruit/report/",
+        labels="first-word",
+        weights="w",
+        master="local[2]",
+        overwrite=True,
+        backbones=["net"],
+    )
+    (found,) = make_candidates(asked)
     assert (found.train.input, found.train.output) == ("photos", "s3://fruit/report/net/train")
     assert (found.test.input, found.test.output) == ("others", "s3://fruit/report/net/test")
-    assert {found.train.backbone, found.test.backbone} == {"some/net"}
+    assert {found.train.backbone, found.test.backbone} == {"net"}
     assert found.train.overwrite
     assert (found.training.features, found.training.test) == (found.train.output, found.test.output)
     assert (found.training.labels, found.training.master) == ("first-word", "local[2]")
     assert found.export.classifier == found.training.output
     assert found.export.output == "s3://fruit/report/net/classifier.tflite"
-    assert (found.train.weights, found.export.weights) == ("w", "w")
+    assert (found.train.weights, found.export.weights, found.export.backbone) == ("w", "w", "net")
+
+
+def test_a_folder_has_its_own_weights() -> None:
+    known, found = make_candidates(options(backbones=["net", "some/tuned/"], weights="w"))
+    assert (known.name, found.name) == ("net", "tuned")
+    assert (found.train.backbone, found.train.weights) == ("some/tuned/", None)
+    assert (found.export.backbone, found.export.weights) == ("some/tuned/", None)
+    with pytest.raises(UsageError, match="net"):
+        make_candidates(options(backbones=["net", "some/net"]))
 
 
 @pytest.mark.parametrize("backbones", [(), ("a", ""), ("a", "b", "a")])

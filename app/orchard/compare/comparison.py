@@ -24,11 +24,11 @@ from orchard.compare.plan import (
     check_classes,
     check_output,
     count_classes,
-    make_candidate,
+    make_candidates,
 )
 from orchard.console import Reporter
 from orchard.errors import InputError
-from orchard.network.backbones import BACKBONES, get_backbone
+from orchard.network.backbones import BACKBONES
 from orchard.options import JobOptions
 from orchard.photos.source import open_source
 from orchard.plan import make_plan
@@ -63,7 +63,7 @@ def compare(options: CompareOptions, reporter: Reporter, *, steps: Steps | None 
     """
     comparison, found, steps = _open(options), list[Measures](), steps or Steps()
     for candidate in comparison.candidates:
-        reporter.log(f"{candidate.folder}: {len(found) + 1} of {len(comparison.candidates)}")
+        reporter.log(f"{candidate.name}: {len(found) + 1} of {len(comparison.candidates)}")
         found.append(_measure(comparison, candidate, reporter, steps))
     facts = make_facts(options, found)
     # It imports Matplotlib, for half a second.
@@ -77,7 +77,7 @@ def describe(options: CompareOptions) -> dict[str, Any]:
     """What a comparison would do, without starting Spark or writing anything; errors as of `compare`."""
     comparison = _open(options)
     todo = {
-        candidate.folder: sum(make_plan(job).describe()["to featurize"] for job in (candidate.train, candidate.test))
+        candidate.name: sum(make_plan(job).describe()["to featurize"] for job in (candidate.train, candidate.test))
         for candidate in comparison.candidates
     }
     return {
@@ -92,9 +92,8 @@ def describe(options: CompareOptions) -> dict[str, Any]:
 def _open(options: CompareOptions) -> _Comparison:
     store, rule = open_store(options.output), read_rule(options.labels)
     check_writable(store, REPORT, PAGE)
-    names = {name: get_backbone(name).name for name in options.backbones}
-    check_output(options.output, store.names(), {*BACKBONES, *names.values()})
-    candidates = [make_candidate(options, name, folder) for name, folder in names.items()]
+    candidates = make_candidates(options)
+    check_output(options.output, store.names(), {*BACKBONES, *(candidate.name for candidate in candidates)})
     for candidate in candidates:
         make_plan(candidate.train)
         make_plan(candidate.test)
@@ -122,16 +121,16 @@ def _measure(comparison: _Comparison, candidate: Candidate, reporter: Reporter, 
         "classes": comparison.rule.classes(reports[0]["input"]["labels"]),
         "orchard": versions()["orchard"],
     }
-    if (kept := _read_measures(comparison.store, candidate.folder, made_of)) is not None:
-        reporter.log(f"{candidate.folder}: its classifier and its file are up to date")
+    if (kept := _read_measures(comparison.store, candidate.name, made_of)) is not None:
+        reporter.log(f"{candidate.name}: its classifier and its file are up to date")
         return kept
     # The classifier that it speaks of is replaced now; whoever is killed in between must not find it.
-    comparison.store.delete([f"{candidate.folder}/{MEASURES}"])
+    comparison.store.delete([f"{candidate.name}/{MEASURES}"])
     trained = steps.train(candidate.training, reporter)
     exported = steps.export(candidate.export, reporter)
-    found = measures_of(reports, trained["classifier"], trained["evaluation"], exported)
+    found = measures_of(candidate.name, reports, trained["classifier"], trained["evaluation"], exported)
     content = {"made_of": made_of, "measures": dataclasses.asdict(found)}
-    comparison.store.write(f"{candidate.folder}/{MEASURES}", (json.dumps(content, indent=1) + "\n").encode())
+    comparison.store.write(f"{candidate.name}/{MEASURES}", (json.dumps(content, indent=1) + "\n").encode())
     return found
 
 

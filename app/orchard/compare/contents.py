@@ -50,6 +50,7 @@ def _row(one: Measures, first: Measures) -> dict[str, Any]:
     difference = _difference(one.accuracy - first.accuracy, accuracy - _resampled(first)[0], one) if same else None
     return {
         "backbone": one.backbone,
+        "network": one.network,
         "fingerprint": one.fingerprint,
         "accuracy": bootstrap.interval(one.accuracy, accuracy, len(one.labels))._asdict(),
         "balanced_accuracy": bootstrap.interval(one.balanced_accuracy, balanced, len(one.labels))._asdict(),

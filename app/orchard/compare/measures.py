@@ -18,7 +18,8 @@ class Measures:
     """What is measured of one backbone.
 
     Attributes:
-        backbone, fingerprint: which, and of its weights.
+        backbone: what the report calls it; network: the known one that it is, or whose architecture it has.
+        fingerprint: of its weights.
         features, k: how many, and the components of the classifier, which keep 90 % of the variance.
         labels: of the test photos, by name.
         accuracy, balanced_accuracy: on all test photos.
@@ -30,6 +31,7 @@ class Measures:
     """
 
     backbone: str
+    network: str
     fingerprint: str
     features: int
     k: int
@@ -50,6 +52,7 @@ class Measures:
 
 
 def measures_of(
+    name: str,
     runs: Sequence[Mapping[str, Any]],
     classifier: Mapping[str, Any],
     evaluation: Mapping[str, Any],
@@ -57,7 +60,8 @@ def measures_of(
 ) -> Measures:
     """The measures, from the reports of the runs, what the training returns, and what the export returns."""
     return Measures(
-        backbone=classifier["settings"]["backbone"],
+        backbone=name,
+        network=classifier["settings"]["backbone"],
         fingerprint=classifier["settings"]["fingerprint"],
         features=classifier["feature_size"],
         k=classifier["k"],

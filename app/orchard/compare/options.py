@@ -36,7 +36,7 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, CompareOptions
     add("--input", required=True, metavar="URI", help="folder of photos to train on, one sub-folder a variety")
     add("--test", required=True, metavar="URI", help="folder of other photos, best of other varieties, to evaluate on")
-    add("--backbones", required=True, metavar="A,B,C", help="networks to compare, with commas between them")
+    add("--backbones", required=True, metavar="A,B,C", help="networks to compare: names, or paths of baked folders")
     add("--output", required=True, metavar="URI", help="where features, classifiers, exported files and report go")
     text = "classes: `folder` (each label), `first-word` (of the label), or a CSV file of label,class (default folder)"
     add("--labels", default=default.labels, metavar="RULE", help=text)

@@ -1,5 +1,9 @@
-"""What a comparison runs, trains and exports for each backbone, and what it refuses. Pure."""
+"""What a comparison runs, trains and exports for each backbone, and what it refuses.
 
+Pure, but that it looks whether the backbone that is asked for is a folder.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -7,7 +11,8 @@ from dataclasses import dataclass
 from orchard.classifier.labels import listed
 from orchard.classifier.options import ExportOptions, TrainOptions
 from orchard.compare.options import CompareOptions
-from orchard.errors import InputError, OutputError
+from orchard.errors import InputError, OutputError, UsageError
+from orchard.network.choice import is_folder
 from orchard.options import JobOptions
 
 REPORT, PAGE = "compare.json", "compare.html"
@@ -18,25 +23,36 @@ _FEWEST_PHOTOS = 2  # of a class: as `orchard train` demands
 
 @dataclass(frozen=True)
 class Candidate:
-    """The steps for one backbone; `folder` is its own, below --output."""
+    """The steps for one backbone; `name` is what the report calls it, and its folder below --output."""
 
-    folder: str
+    name: str
     train: JobOptions
     test: JobOptions
     training: TrainOptions
     export: ExportOptions
 
 
-def make_candidate(options: CompareOptions, backbone: str, folder: str) -> Candidate:
-    """The steps for one of `options.backbones`, in a folder of this name."""
-    place = f"{options.output.rstrip('/')}/{folder}"
+def make_candidates(options: CompareOptions) -> list[Candidate]:
+    """The steps for each of `options.backbones`; `UsageError` where two would have one name."""
+    candidates = [make_candidate(options, backbone) for backbone in options.backbones]
+    names = [candidate.name for candidate in candidates]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"--backbones: two are called {twice[0]}: rename the folder, or give one of them")
+    return candidates
+
+
+def make_candidate(options: CompareOptions, backbone: str) -> Candidate:
+    """The steps for one of `options.backbones`: a known name, or a baked folder, which is called by its last part."""
+    folder = is_folder(backbone)
+    name = os.path.basename(os.path.abspath(backbone)) if folder else backbone
+    place, weights = f"{options.output.rstrip('/')}/{name}", None if folder else options.weights
 
     def job(photos: str, part: str) -> JobOptions:
         return JobOptions(
             input=photos,
             output=f"{place}/{part}",
             backbone=backbone,
-            weights=options.weights,
+            weights=weights,
             overwrite=options.overwrite,
             master=options.master,
         )
@@ -49,8 +65,8 @@ def make_candidate(options: CompareOptions, backbone: str, folder: str) -> Candi
         test=test.output,
         master=options.master,
     )
-    export = ExportOptions(classifier=training.output, output=f"{place}/{EXPORTED}", weights=options.weights)
-    return Candidate(folder, train, test, training, export)
+    export = ExportOptions(classifier=training.output, output=f"{place}/{EXPORTED}", backbone=backbone, weights=weights)
+    return Candidate(name, train, test, training, export)
 
 
 def check_classes(options: CompareOptions, trained: Mapping[str, int], tested: Collection[str]) -> None:
