@@ -93,5 +93,5 @@ def test_outputs(names: set[str], fits: bool) -> None:
     assert (found is None) == fits
 
 
-def test_options_are_frozen_and_typed() -> None:
-    assert CompareOptions(input="a", test="b", backbones=["x"], output="c").backbones == ("x",)  # type: ignore[arg-type]
+def test_spaces_around_names_do_not_matter() -> None:
+    assert CompareOptions(input="a", test="b", backbones=["x", " y "], output="c").backbones == ("x", "y")  # type: ignore[arg-type]

@@ -21,9 +21,9 @@ class CompareOptions:
     master: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "backbones", tuple(self.backbones))
+        object.__setattr__(self, "backbones", tuple(name.strip() for name in self.backbones))
         if not self.backbones or not all(self.backbones):
-            raise UsageError("--backbones: an empty name: give names with commas between them, and no spaces")
+            raise UsageError("--backbones: an empty name: give names with commas between them")
         if twice := sorted({name for name in self.backbones if self.backbones.count(name) > 1}):
             raise UsageError(f"--backbones: {twice[0]} is there twice: give it once")
         for name in ("input", "test", "output"):
