@@ -93,7 +93,7 @@ def test_an_image_without_a_network_says_which_it_has(
 
 def test_another_network_than_the_images_needs_no_engine(stand_in_spec: Path, drawn: Path, tmp_path: Path) -> None:
     done = run(stand_in_spec, "orchard:x", drawn, tmp_path / "out", "--backbone", LITE.name)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "image.backbones" in last_line(done)
 
 

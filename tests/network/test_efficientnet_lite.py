@@ -15,12 +15,15 @@ from orchard.network.bake.sources import open_source
 from orchard.network.bake.torch_file import Tensors, read_tensors, set_tensors
 from orchard.network.runtimes import import_tensorflow, make_keras_model, make_predict
 from PIL import Image
+from skimage import data
 
 from tests.network.lite_in_numpy import run
 from tests.network.torch_files import write_tensors
 
 LITE = [BACKBONES[f"efficientnet_lite{number}"] for number in range(3)]
-GRANNY_SMITH, ORANGE, LEMON = 948, 950, 951  # ImageNet's
+GRANNY_SMITH, ORANGE = 948, 950  # ImageNet's
+# Photos of scikit-image: Egyptian cat, espresso, tripod.
+EVERYDAY = {"chelsea": 285, "coffee": 967, "camera": 872}
 
 
 def invented(model: Any) -> Tensors:
@@ -94,24 +97,38 @@ def test_published_weights(published: tuple[Backbone, Path], tmp_path: Path, sha
     assert verify(backbone, tmp_path) <= 1e-4
     predict = make_predict(backbone, "litert", str(tmp_path))
     assert {*best(predict(apples), tensors)[:, 0]} == {GRANNY_SMITH}
-    # Photos of the size of the fruit: with a margin about as wide, as photos have it.
-    oranges = best(predict(read(shared / "fruits-360/original-size/Test/Orange 2", backbone, margin=2)), tensors)
-    # The smaller two say lemon more often than orange, as their PyTorch originals do.
-    assert np.isin(oranges[:, 0], (ORANGE, LEMON)).mean() >= 0.8
+    assert [*best(predict(everyday(backbone)), tensors)[:, 0]] == [*EVERYDAY.values()]
+    # Of the cut-out oranges, with room around them: measured are 0 %, 100 % and 80 %. What Lite0 says is lemon or
+    # buckeye, with orange among its five best.
+    oranges = best(predict(read(shared / "fruits-360/original-size/Test/Orange 2", backbone, margin=3)), tensors)
     assert (oranges[:, :5] == ORANGE).any(axis=1).mean() >= 0.8
-    assert backbone != LITE[2] or (oranges[:, 0] == ORANGE).mean() >= 0.8
+    assert backbone == LITE[0] or (oranges[:, 0] == ORANGE).mean() >= 0.7
 
 
 def read(folder: Path, backbone: Backbone, margin: float) -> Any:
     """Photos on white, in a square of so many times their longer side."""
     pictures = []
-    for path in sorted(folder.iterdir())[:8]:
+    for path in sorted(folder.iterdir())[:10]:
         with Image.open(path) as image:
             side = int(max(image.size) * margin)
             square = Image.new("RGB", (side, side), "white")
             square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        pictures.append(np.asarray(square.resize(backbone.input_size, Image.Resampling.BICUBIC)))
+        pictures.append(resized(square, backbone))
     return np.stack(pictures)
+
+
+def everyday(backbone: Backbone) -> Any:
+    """The middle squares of photos as ImageNet has them: photos of other things than fruit, from scikit-image."""
+    pictures = []
+    for name in EVERYDAY:
+        image = Image.fromarray(getattr(data, name)()).convert("RGB")
+        left, top = (max(0, (one - other) // 2) for one, other in (image.size, image.size[::-1]))
+        pictures.append(resized(image.crop((left, top, image.width - left, image.height - top)), backbone))
+    return np.stack(pictures)
+
+
+def resized(image: Image.Image, backbone: Backbone) -> Any:
+    return np.asarray(image.resize(backbone.input_size, Image.Resampling.BICUBIC))
 
 
 def best(features: Any, tensors: Tensors) -> Any:
