@@ -25,9 +25,11 @@ def accuracy_against_dollars(
     axes.plot(*zip(*best, strict=True), color=theme["accent"], linewidth=1.5, linestyle=(0, (4, 3)))
     middle = (min(prices[row["backbone"]] for row in shown) + max(prices[row["backbone"]] for row in shown)) / 2
     for row in shown:
-        price = prices[row["backbone"]]
-        _draw(axes, price, row["accuracy"], theme["accent" if row["backbone"] in frontier else "muted"])
-        _name(axes, row["backbone"], (price, row["accuracy"]["value"]), right=price <= middle)
+        price, accuracy = prices[row["backbone"]], row["accuracy"]
+        _draw(axes, price, accuracy, theme["accent" if row["backbone"] in frontier else "muted"])
+        # Lower ends are farther apart than the values, which the line joins.
+        end = accuracy["value"] if accuracy["low"] is None else accuracy["low"]
+        _name(axes, row["backbone"], (price, end), right=price <= middle)
     axes.margins(x=0.1)
     axes.set(xlabel=f"US dollars for {MANY:,} photos", ylabel="accuracy")
     axes.xaxis.set_major_formatter("{x:.3f}")
@@ -45,6 +47,6 @@ def _draw(axes: Axes, price: float, accuracy: Mapping[str, Any], color: str) -> 
 
 
 def _name(axes: Axes, name: str, at: tuple[float, float], *, right: bool) -> None:
-    """Write a name beside its point, on the side where there is room."""
+    """Write a name beside a point, on the side where there is room."""
     side: dict[str, Any] = {"textcoords": "offset points", "ha": "left" if right else "right", "parse_math": False}
-    axes.annotate(str(printable(name)), at, (6 if right else -6, 5), fontsize=9, **side)
+    axes.annotate(str(printable(name)), at, (6 if right else -6, 2), fontsize=9, **side)
