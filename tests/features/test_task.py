@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from orchard.errors import InputError, OutputError, PhotoError
+from orchard.errors import InputError, MachineError, OutputError, PhotoError
 from orchard.features import task as task_module
 from orchard.features.rows import Kept, Rows
-from orchard.features.task import BLOCK, FeaturizeTask, Network, TaskReport, decode_block, task_facts
-from orchard.network.backbones import MOBILENET_V2
+from orchard.features.task import BLOCK, FeaturizeTask, Network, TaskReport, block_photos, decode_block, task_facts
+from orchard.network.backbones import BACKBONES, MOBILENET_V2
 from orchard.network.runtimes import make_predict
-from orchard.network.weights import BakedWeights
+from orchard.network.weights import BakedWeights, check_weights
 from orchard.photos.decoding import decode
 from orchard.photos.photo import Photo, arrange, ignore
 from orchard.photos.prefetch import Ahead, Content
@@ -23,6 +24,8 @@ from orchard.photos.source import open_source
 from orchard.storage.stores import LocalStore, open_store
 from orchard.tables import parquet
 from orchard.tables.columns import FEATURES
+
+from tests.network.baked import copy_baked
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,21 @@ def testdecode_block_takes_a_photo_when_the_one_before_it_is_decoded(drawn: Path
     kept = decode_block(block, contents(), MOBILENET_V2.input_size, pixels, TaskReport(0))
     assert decoded == [0, 1, 2]
     assert kept == list(zip(block, [path.name for path in paths], strict=True))
+
+
+def test_block_photos_of_larger_photos_are_fewer() -> None:
+    pixels = {backbone.name: block_photos(backbone) * np.prod(backbone.input_size) for backbone in BACKBONES.values()}
+    assert max(pixels.values()) == pixels["mobilenet_v2"] == BLOCK * 224 * 224
+    assert block_photos(BACKBONES["xception"]) < block_photos(BACKBONES["efficientnet_lite2"]) < BLOCK
+    assert block_photos(replace(MOBILENET_V2, input_size=(4000, 4000))) == 1
+
+
+def test_task_without_memory_for_the_network(
+    weights: BakedWeights, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_module, "free_memory", lambda: 60)
+    elsewhere = check_weights(MOBILENET_V2, str(copy_baked(weights.folder, tmp_path / "weights")))
+    task = FeaturizeTask(open_source(str(drawn)), Network(MOBILENET_V2, "litert", elsewhere), open_store(str(tmp_path)))
+    report = task(0, photos_of(drawn))
+    assert isinstance(report.failure, MachineError)
+    assert (report.photos, report.files) == (0, [])

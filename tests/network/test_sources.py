@@ -132,6 +132,18 @@ def test_address_refuses_another_digest(server: str, published: str, actual: str
         open_source(Address(f"{server}/whole", published)).load(NETWORK)
 
 
+def test_load_says_what_went_wrong_in_one_short_line(tmp_path: Path) -> None:
+    class Verbose(NoNetwork):
+        def load(self, path: Path) -> NoReturn:
+            raise ValueError("layer\n" * 1000)
+
+    with pytest.raises(WeightsError) as caught:
+        from_file(tmp_path / "w.h5").load(Verbose())
+    assert str(caught.value).startswith("file w.h5: layer layer")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_from_file_is_vouched_where_it_is_a_published_one(tmp_path: Path) -> None:
     path = tmp_path / "w.h5"
     path.write_bytes(CONTENT)

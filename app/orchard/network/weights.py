@@ -88,7 +88,7 @@ def read_manifest(folder: str, next_step: str = NEXT_STEP.format("NAME")) -> dic
     try:
         manifest = json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as exc:
-        raise WeightsError(f"{folder}: no baked weights there, which have a {MANIFEST}; {next_step}") from exc
+        raise WeightsError(f"{folder}: no baked weights there: it has no {MANIFEST}; {next_step}") from exc
     except (OSError, ValueError) as exc:
         raise WeightsError(f"{path}: cannot be read ({exc}); {next_step}") from exc
     if not isinstance(manifest, dict):

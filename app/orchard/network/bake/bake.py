@@ -41,7 +41,7 @@ def bake(
         with _locked(folder, log):
             fault = "--force" if force else _fault(backbone, folder)
             if fault:
-                log(f"baking {backbone.name} ({fault}): a download, and 20 s to a minute")
+                log(f"baking {backbone.name} ({fault.split('; ')[0]}): a download, and 20 s to a minute")
                 _bake(backbone, folder, sources, make)
             return bool(fault)
     except OSError as exc:

