@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +40,24 @@ def read_photos(folder: Path, weights: Path) -> Photos:
 
     model = tf.keras.applications.MobileNetV2(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
     model.load_weights(str(weights))
+    return read_by(model, folder, 224, mean=127.5, deviation=127.5)
+
+
+def read_by(model: Any, folder: Path, size: int, *, mean: float, deviation: float) -> Photos:
+    """Features of the JPEGs below a folder by a Keras model that takes `(pixels - mean) / deviation`, `size` wide."""
     paths = sorted(folder.rglob("*.jpg"))
-    features = np.concatenate([model.predict_on_batch(batch) for batch in _batches(paths)])
+    batches = _batches(paths, size)
+    features = np.concatenate(
+        [model.predict_on_batch((batch - np.float32(mean)) / np.float32(deviation)) for batch in batches]
+    )
     return Photos(features.astype(np.float64), np.array([path.parent.name.split()[0] for path in paths]))
 
 
-def _batches(paths: list[Path]) -> Iterator[npt.NDArray[np.float32]]:
+def _batches(paths: list[Path], size: int) -> Iterator[npt.NDArray[np.float32]]:
     for start in range(0, len(paths), _BATCH):
         pictures = (Image.open(path).convert("RGB") for path in paths[start : start + _BATCH])
-        resized = [np.asarray(picture.resize((224, 224), Image.Resampling.BICUBIC)) for picture in pictures]
-        yield np.stack(resized).astype(np.float32) / np.float32(127.5) - np.float32(1)
+        resized = [np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)) for picture in pictures]
+        yield np.stack(resized).astype(np.float32)
 
 
 def score(training: Photos, test: Photos, regularization: float) -> Scores:

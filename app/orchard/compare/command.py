@@ -1,0 +1,35 @@
+"""The command compare. What it needs is imported when it is called."""
+
+import argparse
+import logging
+from typing import Any
+
+from orchard.compare.options import add_compare_arguments, parse_compare_options
+from orchard.console import Reporter, show
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to the sub-parsers of `orchard`."""
+    text = (
+        "Featurize, train, evaluate and export with each of several backbones, and show side by side how accurate, how "
+        "fast, how large and how expensive they are. What the output already holds is used again."
+    )
+    parser = commands.add_parser("compare", help="accuracy, speed and price of several backbones", description=text)
+    add_compare_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="check everything, and show what would be done")
+    parser.add_argument("--json", action="store_true", help="print compare.json instead of a table")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    # py4j logs the traceback of every call that Ctrl-C ends, to a root logger that has no handler yet.
+    logging.getLogger().addHandler(logging.NullHandler())
+    options = parse_compare_options(arguments)
+    from orchard.compare.comparison import compare, describe
+    from orchard.compare.text import summary
+
+    if arguments.dry_run:
+        plan = describe(options)
+        return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
+    facts = compare(options, Reporter())
+    return show(facts, summary(facts, options.output), as_json=arguments.json)

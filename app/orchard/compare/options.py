@@ -1,0 +1,52 @@
+"""The options of compare: the only definition of its flags. Standard library only."""
+
+import argparse
+from dataclasses import dataclass, fields
+
+from orchard.classifier.options import FOLDER
+from orchard.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What one comparison does, see `add_compare_arguments`; a `UsageError` for values that cannot work."""
+
+    input: str
+    test: str
+    backbones: tuple[str, ...]
+    output: str
+    labels: str = FOLDER
+    weights: str | None = None
+    overwrite: bool = False
+    master: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbones", tuple(name.strip() for name in self.backbones))
+        if not self.backbones or not all(self.backbones):
+            raise UsageError("--backbones: an empty name: give names with commas between them")
+        if twice := sorted({name for name in self.backbones if self.backbones.count(name) > 1}):
+            raise UsageError(f"--backbones: {twice[0]} is there twice: give it once")
+        for name in ("input", "test", "output"):
+            if not getattr(self, name).strip():
+                raise UsageError(f"--{name} is empty")
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` every flag of a comparison."""
+    add, default = parser.add_argument, CompareOptions
+    add("--input", required=True, metavar="URI", help="folder of photos to train on, one sub-folder a variety")
+    add("--test", required=True, metavar="URI", help="folder of other photos, best of other varieties, to evaluate on")
+    add("--backbones", required=True, metavar="A,B,C", help="networks to compare: names, or paths of baked folders")
+    add("--output", required=True, metavar="URI", help="where features, classifiers, exported files and report go")
+    text = "classes: `folder` (each label), `first-word` (of the label), or a CSV file of label,class (default folder)"
+    add("--labels", default=default.labels, metavar="RULE", help=text)
+    text = "folder of baked folders, one a backbone (default: $ORCHARD_WEIGHTS, else what `orchard weights` made)"
+    add("--weights", metavar="DIR", help=text)
+    add("--overwrite", action="store_true", help="start anew: featurize again what the output already holds")
+    add("--master", metavar="URL", help="Spark master (default: spark-submit's own, else local[*])")
+
+
+def parse_compare_options(namespace: argparse.Namespace) -> CompareOptions:
+    """The options in a parsed command line."""
+    values = {field.name: getattr(namespace, field.name) for field in fields(CompareOptions)}
+    return CompareOptions(**values | {"backbones": tuple(namespace.backbones.split(","))})
