@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from orchard.compare.options import add_compare_arguments, parse_compare_options
-from orchard.console import Reporter, show
+from orchard.console import Reporter, show, show_plan
 
 
 def add_command(commands: Any) -> None:
@@ -29,7 +29,6 @@ def _compare(arguments: argparse.Namespace) -> int:
     from orchard.compare.text import summary
 
     if arguments.dry_run:
-        plan = describe(options)
-        return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
+        return show_plan(describe(options), as_json=arguments.json)
     facts = compare(options, Reporter())
     return show(facts, summary(facts, options.output), as_json=arguments.json)
