@@ -223,7 +223,7 @@ def test_properties_that_contradict_the_cap_or_do_nothing_are_refused(
 
 
 @pytest.mark.parametrize("begin", [start, start_eks])
-@pytest.mark.parametrize("arguments", [("--master", "local[16]"), ("--master=local[4]",), ("--master", "")])
+@pytest.mark.parametrize("arguments", [("--master", "local[16]"), ("--master=local[4]",)])
 def test_a_master_among_the_arguments_of_the_job_is_refused(
     site: Site, begin: Callable[[Site], dict[str, Any]], arguments: tuple[str, ...]
 ) -> None:
