@@ -12,6 +12,7 @@ from orchard.classifier.options import parse_words
 from orchard.compare.command import add_command
 from orchard.console import Reporter, show, show_plan
 from orchard.errors import OrchardError
+from orchard.finetune.command import add_command
 from orchard.network.bake import command
 from orchard.options import add_job_arguments, parse_job_options
 from orchard.report.text import summary
