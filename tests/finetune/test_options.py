@@ -42,4 +42,4 @@ def test_values_that_cannot_work(words: tuple[str, str]) -> None:
 
 def test_recorded_leaves_out_where_things_are() -> None:
     names = {field.name for field in fields(FinetuneOptions)}
-    assert names - parse().recorded().keys() == {"input", "output", "weights", "overwrite"}
+    assert names - parse().recorded().keys() == {"input", "output", "backbone", "weights", "overwrite"}

@@ -1,4 +1,4 @@
-"""Fine-tuning a backbone on photos of one's own: what comes out is a baked backbone, for `orchard run --weights`.
+"""Fine-tuning a backbone on photos of one's own: what comes out is a baked backbone, for `orchard run --backbone`.
 
 options, command (the flags), photo_set (photos, classes, what is held out), epochs (which photos, in which batches),
 looks (how a photo is changed), views (from photos to what the tuned blocks take), head (the first softmax), state

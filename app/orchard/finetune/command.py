@@ -10,7 +10,7 @@ from orchard.finetune.options import FinetuneOptions, add_arguments
 def add_command(commands: Any) -> None:
     """Add the command to the sub-parsers of `orchard`."""
     text = "tune the last blocks of a backbone on labelled photos"
-    description = "Train the last blocks of a backbone on photos, and write what `orchard run --weights` uses."
+    description = "Train the last blocks of a backbone on photos, and write what `orchard run --backbone` uses."
     parser = commands.add_parser("finetune", help=text, description=description)
     add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="check everything, and show what would be done")

@@ -18,11 +18,13 @@ from orchard.finetune.photo_set import PhotoSet, list_photo_set
 from orchard.finetune.state import State, load_state, save_state
 from orchard.finetune.training import Training, averaged, best_epoch, epoch_size
 from orchard.finetune.views import Views, usable_cores
-from orchard.network.backbones import Backbone, get_backbone
+from orchard.network.backbone import Backbone
 from orchard.network.bake.bake import locked, write_folder
 from orchard.network.bake.models import Network
+from orchard.network.choice import choose_backbone
+from orchard.network.memory import free_memory
 from orchard.network.tuning.tuner import Tuner
-from orchard.network.weights import BakedWeights, find_weights, sha256
+from orchard.network.weights import BakedWeights, sha256
 from orchard.report.text import percent
 from orchard.stopwatch import Stopwatch
 from orchard.versions import versions_of_features
@@ -41,8 +43,7 @@ def finetune(options: FinetuneOptions, reporter: Reporter) -> dict[str, Any]:
         OrchardError: see `orchard.errors`. The epochs that ended are kept; the same call continues.
     """
     watch, folder = Stopwatch(), folder_of(options)
-    backbone = get_backbone(options.backbone)
-    parent = find_weights(backbone, options.weights)
+    backbone, parent = choose_backbone(options.backbone, options.weights)
     with watch("read"):
         photos, lineage = read_lineage(options, backbone, parent, reporter)
     with _explained(options), _locked(folder, reporter):
@@ -92,7 +93,7 @@ def _check_machine(
         tuned=tuner.tuned, activations=tuner.activations, batch=options.batch, part=tuner.part_size, held_out=held_out
     )
     baked = sum(Path(parent.path(name)).stat().st_size for name in parent.files)
-    check_machine(memory, disk_needed(tuned=tuner.tuned, baked=baked), folder_of(options))
+    check_machine(memory, disk_needed(tuned=tuner.tuned, baked=baked), folder_of(options), free_memory())
 
 
 def _result(lineage: Mapping[str, Any], state: State) -> dict[str, Any]:
@@ -138,8 +139,8 @@ def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 def describe(options: FinetuneOptions) -> dict[str, Any]:
     """What a fine-tuning would do, without reading photos or writing; errors as of `finetune`."""
-    backbone = get_backbone(options.backbone)
-    parent, photos = find_weights(backbone, options.weights), list_photo_set(options)
+    backbone, parent = choose_backbone(options.backbone, options.weights)
+    photos = list_photo_set(options)
     facts = {"backbone": backbone.name, "fingerprint": parent.fingerprint, **photos.facts()}
     return {**facts, "photos_an_epoch": epoch_size(options, photos), "output": str(folder_of(options))}
 
@@ -151,7 +152,7 @@ def summary(facts: Mapping[str, Any], output: str) -> list[tuple[str, str]]:
         ("tuned on", f"{data['trained']:,} photos of {len(set(data['classes'].values())):,} classes"),
         ("epochs", f"{len(curve) - 1}, the best is {best}"),
         ("fingerprint", facts["fingerprint"]),
-        ("use it", f"orchard run --weights {output}"),
+        ("use it", f"orchard run --backbone {output}"),
         ("seconds", f"{facts['seconds']['total']:.1f}"),
     ]
     if "held_out_loss" in curve[0]:

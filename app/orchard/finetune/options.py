@@ -51,7 +51,7 @@ class FinetuneOptions:
 
     def recorded(self) -> dict[str, Any]:
         """What decides the result: all but where things are."""
-        elsewhere = ("input", "output", "weights", "overwrite")
+        elsewhere = ("input", "output", "backbone", "weights", "overwrite")
         return {name: value for name, value in asdict(self).items() if name not in elsewhere}
 
 
@@ -59,10 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` every flag of a fine-tuning."""
     add, default = parser.add_argument, FinetuneOptions
     add("--input", required=True, metavar="URI", help="folder of photos, one sub-folder a variety")
-    add("--output", required=True, metavar="DIR", help="where the backbone goes: for --weights of `orchard run`")
+    add("--output", required=True, metavar="DIR", help="where the backbone goes: for --backbone of `orchard run`")
     text = "classes: `folder` (each label), `first-word` (of the label), or a CSV file of label,class (default folder)"
     add("--labels", default=default.labels, metavar="RULE", help=text)
-    add("--backbone", default=default.backbone, metavar="NAME", help="network to begin with (default %(default)s)")
+    text = "network to begin with, by name or as a baked folder (default %(default)s)"
+    add("--backbone", default=default.backbone, metavar="NAME", help=text)
     add(
         "--weights",
         metavar="DIR",
