@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,22 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def options(tiny: Path, turned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
-    """Makes options of a small tuning of the tiny network."""
-    monkeypatch.setitem(BACKBONES, TINY.name, TINY)
+@pytest.fixture(scope="module")
+def known() -> Iterator[None]:
+    """The tiny network is known by its name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, TINY.name, TINY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def options(tiny: Path, turned: Path, known: None, tmp_path_factory: pytest.TempPathFactory) -> Options:
+    """Makes options of a small tuning of the tiny network, each with an output of its own."""
     small: dict[str, Any] = {"blocks": 1, "epochs": 2, "batch": 8, "per_label": 4, "rate": 1e-3}
 
     def make(**changes: object) -> FinetuneOptions:
-        places: dict[str, Any] = {"input": str(turned), "output": str(tmp_path / "tuned"), "weights": str(tiny)}
+        output = tmp_path_factory.mktemp("output") / "tuned"
+        places: dict[str, Any] = {"input": str(turned), "output": str(output), "weights": str(tiny)}
         return FinetuneOptions(**{**places, "backbone": TINY.name, **small, **changes})
 
     return make

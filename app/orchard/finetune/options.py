@@ -19,10 +19,10 @@ class FinetuneOptions:
     backbone: str = JobOptions.backbone
     weights: str | None = None
     blocks: int = 3
-    epochs: int = 12
+    epochs: int = 6
     batch: int = 32
     per_label: int = 20
-    rate: float = 1e-4
+    rate: float = 2e-5
     keep: float = 0.0
     holdout: float = 0.2
     patience: int = 4
