@@ -180,6 +180,20 @@ def test_a_file_is_in_the_way(options: Options, reporter: Reporter, tmp_path: Pa
             finetune(options(output=str(output)), reporter)
 
 
+@pytest.mark.slow
+def test_a_full_disk_ends_it_and_the_same_call_continues(
+    options: Options, reporter: Reporter, lines: io.StringIO, small_disk: Path
+) -> None:
+    chosen, filler = options(output=str(small_disk / "tuned")), small_disk / "filler"
+    for size in (3_140_000, 2_950_000):  # too much for the state; enough for that, not for the backbone
+        filler.write_bytes(bytes(size))
+        with pytest.raises(OutputError, match="tuned"):
+            finetune(chosen, reporter)
+    filler.unlink()
+    finetune(chosen, reporter)
+    assert "continuing after epoch" in lines.getvalue()
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchard.network.backbone import Backbone
+from orchard.network.bake.models import save_weights
 from orchard.network.runtimes import import_tensorflow, make_keras_model, quiet
 from orchard.network.tuning.blocks import cut_before
 from orchard.network.weights import BakedWeights
@@ -143,7 +144,7 @@ class Tuner:
     def save(self, path: Path) -> None:
         """Write the whole network's weights as Keras' `.weights.h5`."""
         with quiet(1, 2):
-            self._model.save_weights(str(path))
+            save_weights(self._model, path)
 
     def _train(self, parts: Any, classes: Any) -> Any:
         tensorflow = self._tensorflow
