@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from orchard.report.figures import Theme, make_axes, picture
 
-_TOP, _MIDDLE = 134, 150  # points, of the margins of the lower and the upper axes
+_TOP, _MIDDLE = 142, 146  # points, of the margins of the lower and the upper axes
 
 
 def draw(curve: Sequence[Mapping[str, Any]], best: int) -> bytes:
@@ -18,7 +18,7 @@ def draw(curve: Sequence[Mapping[str, Any]], best: int) -> bytes:
 
 
 def _draw(figure: Figure, theme: Theme, curve: Sequence[Mapping[str, Any]], best: int) -> None:
-    upper, lower = make_axes(figure, bottom=_MIDDLE, top=16), make_axes(figure, top=_TOP)
+    upper, lower = make_axes(figure, bottom=_MIDDLE, top=28), make_axes(figure, top=_TOP)
     epochs = [entry["epoch"] for entry in curve]
     upper.plot(
         epochs[1:], [entry["training_loss"] for entry in curve[1:]], "o-", color=theme["muted"], label="training"

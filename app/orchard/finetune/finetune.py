@@ -16,7 +16,7 @@ from orchard.finetune.options import FinetuneOptions
 from orchard.finetune.output import CURVE, FACTS, find_finished, folder_of, state_of
 from orchard.finetune.photo_set import PhotoSet, list_photo_set
 from orchard.finetune.state import State, load_state, save_state
-from orchard.finetune.training import Training, averaged, best_epoch, epoch_size
+from orchard.finetune.training import Training, averaged, best_epoch, epoch_size, held_out_rows
 from orchard.finetune.views import Views, usable_cores
 from orchard.network.backbone import Backbone
 from orchard.network.bake.bake import locked, write_folder
@@ -67,7 +67,7 @@ def _tune(
     store, facts = state_of(folder), photos.facts()
     tuner = Tuner(backbone, parent, blocks=options.blocks, smoothing=_SMOOTHING)
     before = tuner.kernels()
-    _check_machine(options, backbone, parent, tuner, facts["held_out"])
+    _check_machine(options, parent, tuner, len(held_out_rows(options, photos)))
     if state := load_state(store, key):
         reporter.log(f"continuing after epoch {len(state.curve) - 1}")
     reporter.log(f"tuning {tuner.tuned:,} weights on {facts['trained']:,} photos, {facts['held_out']:,} held out")
@@ -86,9 +86,7 @@ def _is_worse(state: State) -> bool:
     return bool(after < before)
 
 
-def _check_machine(
-    options: FinetuneOptions, backbone: Backbone, parent: BakedWeights, tuner: Tuner, held_out: int
-) -> None:
+def _check_machine(options: FinetuneOptions, parent: BakedWeights, tuner: Tuner, held_out: int) -> None:
     memory = memory_needed(
         tuned=tuner.tuned, activations=tuner.activations, batch=options.batch, part=tuner.part_size, held_out=held_out
     )

@@ -27,8 +27,7 @@ class Training:
         self, options: FinetuneOptions, photos: PhotoSet, tuner: Tuner, views: Views, reporter: Reporter
     ) -> None:
         self._options, self._photos, self._tuner, self._views, self._reporter = options, photos, tuner, views, reporter
-        rows = [spread(found, options.per_label) for found in photos.held_out.values()]
-        self._held_out = np.concatenate([*rows, np.zeros(0, np.int64)])
+        self._held_out = held_out_rows(options, photos)
         self._size = epoch_size(options, photos)
 
     def run(self, state: State | None, save: Save) -> State:
@@ -108,6 +107,12 @@ class Training:
 def epoch_size(options: FinetuneOptions, photos: PhotoSet) -> int:
     """How many photos an epoch has."""
     return len(plan_epoch(photos.trained, photos.classes, options.per_label, random_of(options.seed, 0)))
+
+
+def held_out_rows(options: FinetuneOptions, photos: PhotoSet) -> npt.NDArray[np.int64]:
+    """The photos that each epoch is measured on: of each label as many as an epoch has, at most."""
+    rows = [spread(found, options.per_label) for found in photos.held_out.values()]
+    return np.concatenate([*rows, np.zeros(0, np.int64)])
 
 
 def measure(probabilities: Array, classes: npt.NDArray[np.int32]) -> dict[str, float]:
