@@ -23,7 +23,7 @@ class FinetuneOptions:
     batch: int = 32
     per_label: int = 20
     rate: float = 2e-5
-    keep: float = 0.0
+    keep: float = 0.5
     holdout: float = 0.2
     patience: int = 4
     seed: int = 0
