@@ -1,9 +1,12 @@
 """The flags of `orchard finetune`."""
 
 import argparse
+import contextlib
+import io
 from dataclasses import fields
 
 import pytest
+from orchard.cli import command_line
 from orchard.errors import UsageError
 from orchard.finetune.options import FinetuneOptions, add_arguments
 
@@ -43,3 +46,12 @@ def test_values_that_cannot_work(words: tuple[str, str]) -> None:
 def test_recorded_leaves_out_where_things_are() -> None:
     names = {field.name for field in fields(FinetuneOptions)}
     assert names - parse().recorded().keys() == {"input", "output", "backbone", "weights", "overwrite"}
+
+
+def test_the_command_line_has_all_commands() -> None:
+    """Each package adds its own."""
+    parser = command_line()
+    for words in (["finetune", "--input", "a", "--output", "b"], ["compare", "--help"]):
+        with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert parser.parse_args(words).command
+        assert "--help" not in words or "--backbones" in printed.getvalue()

@@ -3,11 +3,11 @@
 import argparse
 from typing import Any
 
-from orchard.console import Reporter, show
+from orchard.console import Reporter, show, show_plan
 from orchard.finetune.options import FinetuneOptions, add_arguments
 
 
-def add_command(commands: Any) -> None:
+def add_finetune_command(commands: Any) -> None:
     """Add the command to the sub-parsers of `orchard`."""
     text = "tune the last blocks of a backbone on labelled photos"
     description = "Train the last blocks of a backbone on photos, and write what `orchard run --backbone` uses."
@@ -23,7 +23,6 @@ def _finetune(arguments: argparse.Namespace) -> int:
 
     options = FinetuneOptions.of(arguments)
     if arguments.dry_run:
-        plan = describe(options)
-        return show(plan, [(name, str(value)) for name, value in plan.items()], as_json=arguments.json)
+        return show_plan(describe(options), as_json=arguments.json)
     facts = finetune(options, Reporter())
     return show(facts, summary(facts, options.output), as_json=arguments.json)
