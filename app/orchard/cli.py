@@ -12,6 +12,7 @@ from orchard.classifier.options import parse_words
 from orchard.compare.command import add_command
 from orchard.console import Reporter, show, show_plan
 from orchard.errors import OrchardError
+from orchard.finetune.command import add_finetune_command
 from orchard.network.bake import command
 from orchard.options import add_job_arguments, parse_job_options
 from orchard.report.text import summary
@@ -53,6 +54,7 @@ def command_line() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print report.json instead of a summary")
     add_commands(commands)
     add_command(commands)
+    add_finetune_command(commands)
     sample = commands.add_parser("sample", help="draw photos of fruit to try a run on, 100 x 100 JPEG")
     sample.add_argument("--output", required=True, metavar="DIR", help="a new or empty folder")
     sample.add_argument("--varieties", type=int, default=5, metavar="N", help="folders (default %(default)s)")

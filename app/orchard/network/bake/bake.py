@@ -7,8 +7,9 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from orchard.errors import WeightsError
 from orchard.network.backbone import Backbone
@@ -38,7 +39,7 @@ def bake(
         if not force and not _fault(backbone, folder):
             return False
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, log):
+        with locked(folder, log):
             fault = "--force" if force else _fault(backbone, folder)
             if fault:
                 log(f"baking {backbone.name} ({fault.split('; ')[0]}): a download, and 20 s to a minute")
@@ -62,7 +63,7 @@ def _unexpected(backbone: Backbone, actual: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, log: Log) -> Iterator[None]:
+def locked(folder: Path, log: Log) -> Iterator[None]:
     """Hold the folder's lock, waiting for another holder; the system frees it when a process ends, however it ends."""
     with open(folder.parent / f".{folder.name}.lock", "a", encoding="utf-8") as stream:
         try:
@@ -74,27 +75,43 @@ def _locked(folder: Path, log: Log) -> Iterator[None]:
 
 
 def _bake(backbone: Backbone, folder: Path, sources: Sequence[Source], make: type[Network]) -> None:
+    check_replaceable(backbone, folder)
+    network = make(backbone)
+    fingerprint, source = _load(backbone, sources, network)
+    write_folder(backbone, network, folder, {"fingerprint": fingerprint, "source": source})
+
+
+def check_replaceable(backbone: Backbone, folder: Path, others: Collection[str] = ()) -> None:
+    """`WeightsError` where the folder has files besides a bake's own and those named `others`."""
+    own = {MANIFEST, backbone.tflite_file, backbone.keras_file, *others}
+    if folder.exists() and (found := {entry.name for entry in folder.iterdir()} - own):
+        raise WeightsError(f"{folder}: holds other files ({min(found)!r}): choose another --output")
+
+
+def write_folder(
+    backbone: Backbone,
+    network: Network,
+    folder: Path,
+    facts: Mapping[str, Any],
+    others: Mapping[str, bytes] | None = None,
+) -> None:
+    """Make or replace `folder`, under its lock: both models of a loaded network, and their manifest with `facts`.
+
+    `others` are more files, by name. `WeightsError` where both models do not agree; then the folder is as it was.
+    """
     names = (backbone.tflite_file, backbone.keras_file)
-    if folder.exists() and (others := {entry.name for entry in folder.iterdir()} - {MANIFEST, *names}):
-        raise WeightsError(f"{folder}: holds other files ({min(others)!r}): choose another --output")
     # Beside the folder, hence on the same disk; of a fixed name, so that a bake removes what a killed one left.
     work = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        network = make(backbone)
-        fingerprint, source = _load(backbone, sources, network)
         tools = network.export(work)
+        for name, content in (others or {}).items():
+            (work / name).write_bytes(content)
         # What the models take and give, and their hashes; no clock time, so that two bakes can be compared.
-        manifest = {
-            "schema_version": 1,
-            **contract(backbone),
-            "fingerprint": fingerprint,
-            "files": {name: sha256(work / name) for name in names},
-            "source": source,
-            "licence": backbone.licence,
-            "tools": tools,
-        }
+        files = {name: sha256(work / name) for name in names}
+        described = {**contract(backbone), "licence": backbone.licence}
+        manifest = {"schema_version": 1, **described, "files": files, **facts, "tools": tools}
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)

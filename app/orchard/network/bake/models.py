@@ -2,10 +2,13 @@
 
 import contextlib
 import hashlib
+import os
 import platform
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,12 +71,22 @@ class Network:
     def export(self, folder: Path) -> dict[str, str]:
         """Write the Keras weights and the LiteRT model, both float32, into `folder`; return the tools' versions."""
         with quiet(1, 2):
-            self._model.save_weights(str(folder / self._backbone.keras_file))
+            save_weights(self._model, folder / self._backbone.keras_file)
             converted = self._tensorflow.lite.TFLiteConverter.from_keras_model(self._model).convert()
         (folder / self._backbone.tflite_file).write_bytes(converted)
         verify(self._backbone, folder)
         own = {"python": platform.python_version(), "tensorflow": self._tensorflow.__version__}
         return own | {name: version(name) for name in ("keras", "numpy", "h5py")}
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Write a Keras model's weights as `.weights.h5`; `OSError` for a full disk, of which HDF5 makes another error."""
+    try:
+        model.save_weights(str(path))
+    except RuntimeError as exc:
+        if not (found := re.search(r"errno = (\d+)", str(exc))):
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from exc
 
 
 def fingerprint(arrays: Iterable[npt.NDArray[np.float32]]) -> str:
