@@ -27,10 +27,9 @@ from orchard.compare.plan import (
     make_candidates,
 )
 from orchard.console import Reporter
-from orchard.errors import InputError
 from orchard.network.backbones import BACKBONES
 from orchard.options import JobOptions
-from orchard.photos.source import open_source
+from orchard.photos.source import list_photos, open_source
 from orchard.plan import make_plan
 from orchard.run import run
 from orchard.storage.stores import Store, check_writable, open_store
@@ -104,13 +103,7 @@ def _open(options: CompareOptions) -> _Comparison:
 
 
 def _count_labels(flag: str, uri: str) -> Counter[str]:
-    try:
-        photos = open_source(uri).list().photos
-    except InputError as exc:
-        raise InputError(str(exc).replace("--input", flag, 1)) from exc
-    if not photos:
-        raise InputError(f"{flag} {uri}: no photos in it: name a folder with one sub-folder a variety")
-    return Counter(photo.label for photo in photos)
+    return Counter(photo.label for photo in list_photos(open_source(uri, flag=flag)).photos)
 
 
 def _measure(comparison: _Comparison, candidate: Candidate, reporter: Reporter, steps: Steps) -> Measures:

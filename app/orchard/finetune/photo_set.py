@@ -14,8 +14,8 @@ from orchard.classifier.labels import Rule, listed, read_rule
 from orchard.classifier.training.splits import Rows, Split, order_rows, split
 from orchard.errors import InputError
 from orchard.finetune.options import FinetuneOptions
-from orchard.photos.photo import PHOTO_SUFFIXES, Photo, arrange, hint
-from orchard.photos.source import PhotoSource, open_source
+from orchard.photos.photo import Photo, arrange
+from orchard.photos.source import PhotoSource, list_photos, open_source
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,7 @@ def list_photo_set(options: FinetuneOptions) -> PhotoSet:
         InputError: no photos, labels without a class, fewer than two classes, or a class of too few photos.
     """
     source = open_source(options.input)
-    listing = source.list()
-    if not listing.photos:
-        suffixes = hint(listing.skipped) or f"looked for {', '.join(PHOTO_SUFFIXES)}, in sub-folders too"
-        raise InputError(f"--input {options.input}: no photos in it ({suffixes})")
-    return make_photo_set(options, source, arrange(listing.photos), read_rule(options.labels))
+    return make_photo_set(options, source, arrange(list_photos(source).photos), read_rule(options.labels))
 
 
 def make_photo_set(options: FinetuneOptions, source: PhotoSource, photos: Sequence[Photo], rule: Rule) -> PhotoSet:

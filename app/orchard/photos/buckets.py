@@ -35,6 +35,7 @@ class BucketSource:
 
     uri: str
     backoff: tuple[float, ...] = BACKOFF  # seconds to wait at most before each further try; half of that on average
+    flag: str = "--input"  # that it was named with
     timeout: float = 4  # seconds without a byte before a read is tried again; nearly all answers begin within one
     # 32 reads of 30 to 100 ms each are 300 to 1,000 photos a second, more than any core featurizes.
     readers: ClassVar[int] = 32
@@ -42,7 +43,7 @@ class BucketSource:
     def list(self) -> Listing:
         """All photos below the location. The empty keys that stand for folders are not counted as files."""
         listing = Listing([], Counter())
-        with ThreadPoolExecutor(16) as pool, objects.explained(f"--input {self.uri}", InputError):
+        with ThreadPoolExecutor(16) as pool, objects.explained(f"{self.flag} {self.uri}", InputError):
             pending = deque([pool.submit(self._folder, "")])
             try:
                 while pending:
@@ -102,7 +103,7 @@ class BucketSource:
             if fault is None:
                 raise
             if fault.everywhere:
-                raise InputError(f"--input {self.uri}: {fault.advice()}") from exc
+                raise InputError(f"{self.flag} {self.uri}: {fault.advice()}") from exc
             reason = {404: "gone", 403: "forbidden"}.get(fault.status or 0, "unreadable")
             raise PhotoError("unavailable" if fault.passing else reason, fault.text) from exc
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orchard.errors import InputError, PhotoError, UsageError
-from orchard.photos.buckets import QUICK_BACKOFF, BucketSource
-from orchard.photos.photo import Listing, Photo, ignore, label_of, refuse, skip_reason, to_text
+from orchard.photos.buckets import BACKOFF, QUICK_BACKOFF, BucketSource
+from orchard.photos.photo import PHOTO_SUFFIXES, Listing, Photo, hint, ignore, label_of, refuse, skip_reason, to_text
 from orchard.storage.objects import SCHEMES, is_object_uri
 from orchard.storage.stores import local_path
 
@@ -24,13 +24,14 @@ class LocalSource:
 
     uri: str
     root: str  # absolute: tasks have another working directory than who named it
+    flag: str = "--input"  # that it was named with
     readers: ClassVar[int] = 4  # the system reads ahead by itself
 
     def list(self) -> Listing:
         """All photos below the folder. Links are followed; hidden names, system folders and loops are not."""
         if not os.path.isdir(self.root):
             what = "is a file, not a folder" if os.path.exists(self.root) else "does not exist"
-            raise InputError(f"--input {self.uri}: {what}: name a folder of photos, one sub-folder a variety")
+            raise InputError(f"{self.flag} {self.uri}: {what}: name a folder of photos, one sub-folder a variety")
         status, listing = os.stat(self.root), Listing([], Counter())
         _walk(self.root, "", ((status.st_dev, status.st_ino),), listing)
         return listing
@@ -86,14 +87,23 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 PhotoSource = LocalSource | BucketSource
 
 
-def open_source(uri: str, *, patient: bool = True) -> PhotoSource:
+def open_source(uri: str, *, patient: bool = True, flag: str = "--input") -> PhotoSource:
     """The source for a folder or a URI; connects to nothing yet. `UsageError` for a scheme that no source serves.
 
-    A read that fails is tried again for half a minute if `patient`, else for a second.
+    A read that fails is tried again for half a minute if `patient`, else for a second. Errors call the URI by `flag`.
     """
     if "://" not in uri or uri.startswith("file://"):
-        return LocalSource(uri, local_path(uri))
+        return LocalSource(uri, local_path(uri), flag)
     if is_object_uri(uri):
-        return BucketSource(uri) if patient else BucketSource(uri, QUICK_BACKOFF)
+        return BucketSource(uri, BACKOFF if patient else QUICK_BACKOFF, flag=flag)
     served = ", ".join(f"{scheme}://" for scheme in ("file", *SCHEMES))
-    raise UsageError(f"--input {uri}: no reader for {uri.split('://')[0]}://: name a folder or one of {served}")
+    raise UsageError(f"{flag} {uri}: no reader for {uri.split('://')[0]}://: name a folder or one of {served}")
+
+
+def list_photos(source: PhotoSource) -> Listing:
+    """The photos of a source; `InputError` where there are none, or it cannot be listed."""
+    listing = source.list()
+    if not listing.photos:
+        reason = hint(listing.skipped) or f"looked for {' '.join(PHOTO_SUFFIXES)}, in sub-folders too"
+        raise InputError(f"{source.flag} {source.uri}: no photos in it ({reason})")
+    return listing
