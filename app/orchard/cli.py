@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from orchard import __version__
 from orchard.classifier.command import add_commands
 from orchard.classifier.options import parse_words
-from orchard.compare.command import add_command
+from orchard.compare.command import add_compare_command
 from orchard.console import Reporter, show, show_plan
 from orchard.errors import OrchardError
 from orchard.finetune.command import add_finetune_command
@@ -53,7 +53,7 @@ def command_line() -> argparse.ArgumentParser:
     for one in (run, report):
         one.add_argument("--json", action="store_true", help="print report.json instead of a summary")
     add_commands(commands)
-    add_command(commands)
+    add_compare_command(commands)
     add_finetune_command(commands)
     sample = commands.add_parser("sample", help="draw photos of fruit to try a run on, 100 x 100 JPEG")
     sample.add_argument("--output", required=True, metavar="DIR", help="a new or empty folder")

@@ -8,7 +8,7 @@ from orchard.compare.options import add_compare_arguments, parse_compare_options
 from orchard.console import Reporter, show, show_plan
 
 
-def add_command(commands: Any) -> None:
+def add_compare_command(commands: Any) -> None:
     """Add the command to the sub-parsers of `orchard`."""
     text = (
         "Featurize, train, evaluate and export with each of several backbones, and show side by side how accurate, how "

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from orchard.classifier.options import FOLDER
 from orchard.errors import UsageError
+from orchard.options import check_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +23,11 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbones", tuple(name.strip() for name in self.backbones))
-        if not self.backbones or not all(self.backbones):
-            raise UsageError("--backbones: an empty name: give names with commas between them")
+        check_texts(self)
+        if not self.backbones:
+            raise UsageError("--backbones: none: give names with commas between them")
         if twice := sorted({name for name in self.backbones if self.backbones.count(name) > 1}):
             raise UsageError(f"--backbones: {twice[0]} is there twice: give it once")
-        for name in ("input", "test", "output"):
-            if not getattr(self, name).strip():
-                raise UsageError(f"--{name} is empty")
 
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from orchard.classifier.options import FOLDER
 from orchard.errors import UsageError
-from orchard.options import JobOptions, flag
+from orchard.options import JobOptions, check_texts, flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,7 @@ class FinetuneOptions:
         for name in ("holdout", "keep"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{flag(name)} is a fraction from 0 to below 1, not {getattr(self, name):g}")
-        for name in ("input", "output"):
-            if not getattr(self, name).strip():
-                raise UsageError(f"{flag(name)} is empty")
+        check_texts(self)
 
     @classmethod
     def of(cls, namespace: argparse.Namespace) -> Self:
