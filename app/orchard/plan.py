@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic
 
-from orchard.errors import InputError, OutputError
+from orchard.errors import OutputError
 from orchard.features.task import BLOCK, Network
 from orchard.network.backbones import MOBILENET_V2, Backbone
 from orchard.network.choice import choose_backbone
@@ -14,8 +14,8 @@ from orchard.network.weights import BakedWeights
 from orchard.options import JobOptions
 from orchard.pca.model import model_number, read_model
 from orchard.pca.projection import Projection, check_enough
-from orchard.photos.photo import PHOTO_SUFFIXES, arrange, partition_bounds
-from orchard.photos.source import PhotoSource, open_source
+from orchard.photos.photo import arrange, partition_bounds
+from orchard.photos.source import PhotoSource, list_photos, open_source
 from orchard.tables.changes import Changes, Known, find_changes
 from orchard.tables.output import MODEL, Output, check_apart
 from orchard.tables.photo_tables import Tables, open_tables
@@ -23,8 +23,6 @@ from orchard.tables.photo_tables import Tables, open_tables
 # Photos of one task of MobileNetV2: two to four seconds of work, so that progress is told and slots end at nearly the
 # same time.
 TASK_PHOTOS, LEAST_TASKS = 320, 4
-# A property of tables that those of former versions lack: there its value followed from the backbone.
-_IMPLIED = "preprocessing"
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,8 @@ class UpdatePlan(Generic[Tables]):
             InputError: no photos.
             OutputError: the output holds another input's photos.
         """
-        options, listing = self.options, self.source.list()
+        options, listing = self.options, list_photos(self.source)
         photos = arrange(listing.photos, varieties=options.varieties, per_variety=options.per_variety)
-        if not photos:
-            suffixes = " ".join(PHOTO_SUFFIXES)
-            raise InputError(f"--input {options.input}: no photos in it (looked for {suffixes}, in sub-folders too)")
         known = Known({}, {}) if self.anew else self.output.known()
         changes = find_changes(photos, known, keep_removed=options.keep_removed)
         if changes.removed and changes.new == len(photos):
@@ -161,7 +156,7 @@ def plan_update(
 
 def _check_settings(options: JobOptions, before: Mapping[str, str], settings: Mapping[str, str]) -> None:
     for name, now in settings.items():
-        if before.get(name, now if name == _IMPLIED else None) != now:
+        if before.get(name) != now:
             raise OutputError(
                 f"--output {options.output}: its rows were made with {name} {before.get(name)}, this run has {now}: "
                 "give it the same, or start anew with --overwrite"

@@ -13,6 +13,7 @@ SETTINGS = {
     "fingerprint": MOBILENET_V2.fingerprint,
     "runtime": "litert",
     "decoding": str(DECODING_VERSION),
+    "preprocessing": MOBILENET_V2.preprocessing,
 }
 TRAINING = {
     "features": "out",
@@ -21,6 +22,7 @@ TRAINING = {
     "mapping": {},
     "split": {"kind": "labels", "holdout": 0.2, "blocks": [], "folds": 5},
     "precision": {"wanted": 0.99, "reached": 0.98, "coverage": 0.7},
+    "in_no_fold": [],
 }
 FACTS = {"temperature": 1.25, "training": TRAINING, "versions": {"orchard": "0"}}
 

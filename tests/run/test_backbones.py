@@ -65,13 +65,9 @@ def test_weights_and_backbones_do_not_mix(output: Output, tuned: Path, drawn: Pa
 
 
 def test_preprocessing_does_not_mix(weights: BakedWeights, drawn: Path, tmp_path: Path) -> None:
-    """Tables of former versions do not name it, and are continued."""
     settings = Network(MOBILENET_V2, "litert", weights).settings
     other = {**settings, "preprocessing": "RGB 224x224 scale 1.0 offset 0.0"}
-    former = {name: value for name, value in settings.items() if name != "preprocessing"}
-    for name, found in {"other": other, "former": former}.items():
-        open_output(str(tmp_path / name)).claim(found, anew=False)
-    plan(drawn, tmp_path / "former")
+    open_output(str(tmp_path / "other")).claim(other, anew=False)
     with pytest.raises(OutputError, match="preprocessing"):
         plan(drawn, tmp_path / "other")
 
@@ -87,7 +83,6 @@ def test_too_little_memory(
 def test_a_classifier_of_other_preprocessing(output: Output) -> None:
     settings = open_output(str(output.folder)).features.settings
     check_same({**settings, "runtime": "tensorflow"}, settings, "this", "that")
-    check_same({name: value for name, value in settings.items() if name != "preprocessing"}, settings, "this", "that")
     for name in ("backbone", "fingerprint", "decoding", "preprocessing"):
         with pytest.raises(InputError, match=name):
             check_same({**settings, name: "other"}, settings, "this", "that")

@@ -32,7 +32,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_some_texts(value: Any) -> bool:
+    return bool(value) and _are_texts(value)
 
 
 def _maps_to_texts(value: Any) -> bool:
@@ -43,7 +47,7 @@ def _maps_to_texts(value: Any) -> bool:
 _EXPECTED: Mapping[str, Callable[[Any], bool]] = {
     "pipeline": _is_text,
     "files": _maps_to_texts,
-    "classes": _are_texts,
+    "classes": _are_some_texts,
     "settings": _maps_to_texts,
     **{f"settings.{name}": _is_text for name in (*DECISIVE, "runtime")},
     "threshold": _is_number,
@@ -54,6 +58,7 @@ _EXPECTED: Mapping[str, Callable[[Any], bool]] = {
     "training.mapping": _maps_to_texts,
     "training.split.kind": _is_text,
     "training.precision.wanted": _is_number,
+    "training.in_no_fold": _are_texts,
     "training.input": _is_text_or_nothing,
     "training.test": _is_text_or_nothing,
 }

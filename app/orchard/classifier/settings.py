@@ -8,16 +8,13 @@ import numpy.typing as npt
 from orchard.errors import InputError
 
 # The runtime is not among them: only rounding depends on it.
-DECISIVE = "backbone", "fingerprint", "decoding"
-# Neither former tables nor former classifiers name it: it followed from the backbone.
-_IMPLIED = "preprocessing"
+DECISIVE = "backbone", "fingerprint", "decoding", "preprocessing"
 
 
 def check_same(settings: Mapping[str, str], others: Mapping[str, str], what: str, than: str) -> None:
     """Raise `InputError`, "`what`: … is …, but `than` …", where features of one could not do for those of the other."""
-    for name in (*DECISIVE, _IMPLIED):
-        now, other = settings.get(name), others.get(name)
-        if now != other and not (name == _IMPLIED and None in (now, other)):
+    for name in DECISIVE:
+        if (now := settings.get(name)) != (other := others.get(name)):
             raise InputError(f"{what}: {name} is {now}, but {than} {other}: use the same, or train again")
 
 

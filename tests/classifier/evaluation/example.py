@@ -18,7 +18,13 @@ from orchard.tables.output import REPORT, Output, open_output
 
 SIZE = 5
 CLASSES = ("Apple", "Cherry", "Tomato")
-SETTINGS = {"backbone": "mobilenet_v2", "fingerprint": "c0", "runtime": "litert", "decoding": "2"}
+SETTINGS = {
+    "backbone": "mobilenet_v2",
+    "fingerprint": "c0",
+    "runtime": "litert",
+    "decoding": "2",
+    "preprocessing": "RGB 224x224 scale 1.0 offset 0.0",
+}
 # Photos: label, and content, by which their hashes are made.
 Photo = tuple[str, str]
 
@@ -54,6 +60,7 @@ def facts(split: str = "labels") -> dict[str, Any]:
         "mapping": {},
         "split": {"kind": split, "holdout": 0.2, "blocks": [], "folds": 5},
         "precision": {"wanted": 0.99, "reached": 0.98, "coverage": 0.7},
+        "in_no_fold": [],
     }
     return {"folder": "model-0123456789ab", "training": training}
 

@@ -16,6 +16,7 @@ from orchard.errors import InputError
 from orchard.tables.output import Output
 
 SCHEMA_VERSION = 1
+_OF_TRAINING = ("features", "photos", "rule", "split", "precision", "in_no_fold")
 ClassOf = Callable[[str], str | None]
 
 
@@ -88,10 +89,7 @@ def _describe(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
         "threshold": model.threshold,
         "limit": model.limit,
         "settings": dict(model.settings),
-        "training": {
-            **{name: training[name] for name in ("features", "photos", "rule", "split", "precision")},
-            "in_no_fold": training.get("in_no_fold", []),
-        },
+        "training": {name: training[name] for name in _OF_TRAINING},
     }
 
 
