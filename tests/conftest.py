@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from orchard.network.backbones import MOBILENET_V2
+from orchard.network.backbones import MOBILENET_V2, Backbone
 from orchard.network.weights import BakedWeights, cached_weights_folder, check_weights
 from orchard.sample import draw_samples
 
@@ -46,9 +46,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def weights() -> BakedWeights:
     """The real weights, baked into the user's cache at first use."""
+    return bake(MOBILENET_V2)
+
+
+def bake(backbone: Backbone) -> BakedWeights:
+    """The real weights of a network, baked into the user's cache at first use."""
     # In a process of its own, as a user bakes them: Keras warns of its own deprecations, and here warnings are errors.
-    subprocess.run([sys.executable, "-m", "orchard.network.bake.command"], check=True, timeout=600)
-    return check_weights(MOBILENET_V2, str(cached_weights_folder(MOBILENET_V2)))
+    command = [sys.executable, "-m", "orchard.network.bake.command", "--backbone", backbone.name]
+    subprocess.run(command, check=True, timeout=600)
+    return check_weights(backbone, str(cached_weights_folder(backbone)))
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from orchard.classifier.options import parse_words
 from orchard.cli import command_line, main, what_is_left
-from orchard.errors import WeightsError
 from orchard.network.backbones import BACKBONES
-from orchard.network.weights import BakedWeights, cached_weights_folder, check_weights
+from orchard.network.weights import BakedWeights
 from orchard.sample import draw_samples
 from pyspark import SparkContext
 
+from tests.conftest import bake
 from tests.network.baked import copy_baked
 from tests.runs import orchard, run_in
 
@@ -100,17 +99,10 @@ def test_what_ctrl_c_leaves(photos: Path) -> None:
     assert "is kept" in what_is_left(parse_words(command_line(), words(photos, Path("out"))))
 
 
-def baked(names: Sequence[str]) -> None:
-    for name in names:
-        try:
-            check_weights(BACKBONES[name], str(cached_weights_folder(BACKBONES[name])))
-        except WeightsError as error:
-            pytest.skip(f"{error}")
-
-
 @pytest.mark.slow
-def test_two_networks_for_real_and_again(photos: Path, tmp_path: Path, weights: BakedWeights) -> None:
-    baked(NAMES)
+def test_two_networks_for_real_and_again(photos: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        bake(BACKBONES[name])
     command = words(photos, tmp_path / "report", backbones=",".join(NAMES), labels="folder")
     first = orchard(*command, "--json")
     assert first.returncode == 0, first.stderr

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -74,9 +74,14 @@ def small_image(stand_in: str) -> str:
 @pytest.fixture(scope="session")
 def stand_in_spec(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's specification, but for the base image."""
+    return write_spec(tmp_path_factory.mktemp("spec"), base=stand_in)
+
+
+def write_spec(folder: Path, **image: Any) -> Path:
+    """The project's specification in a folder, with other values of `image`."""
     content = json.loads((ROOT / "emr-serverless.json").read_text(encoding="utf-8"))
-    content["image"]["base"] = stand_in
-    path = tmp_path_factory.mktemp("spec") / "emr-serverless.json"
+    content["image"] |= image
+    path = folder / "emr-serverless.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
@@ -84,6 +89,11 @@ def stand_in_spec(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def image(stand_in_spec: Path) -> str:
     """The name of this tree's image, built from the unchanged Dockerfile."""
-    command = [sys.executable, "-m", "deploy", "build", "--spec", str(stand_in_spec), "--docker", CLI]
+    return build(stand_in_spec)
+
+
+def build(spec: Path) -> str:
+    """The name of the image of a specification, as `orchard-deploy` builds it."""
+    command = [sys.executable, "-m", "deploy", "build", "--spec", str(spec), "--docker", CLI]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3000)
     return done.stdout.strip()

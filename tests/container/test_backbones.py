@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from orchard.network.backbones import BACKBONES
 
-from tests.container.conftest import CLI
+from tests.container.conftest import CLI, build, write_spec
 from tests.container.test_image import in_container
 from tests.container.test_run_local import last_line, orchard_deploy
 from tests.deploy.conftest import ROOT
@@ -24,20 +23,14 @@ LITE = BACKBONES["efficientnet_lite0"]
 
 
 @pytest.fixture(scope="module")
-def spec_of_two(stand_in_spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    content = json.loads(stand_in_spec.read_text(encoding="utf-8"))
-    content["image"]["backbones"] = NAMES
-    path = tmp_path_factory.mktemp("two") / "emr-serverless.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
+def spec_of_two(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spec(tmp_path_factory.mktemp("two"), base=stand_in, backbones=NAMES)
 
 
 @pytest.fixture(scope="module")
 def two(spec_of_two: Path) -> str:
-    """The name of the image with both, as `orchard-deploy` builds it."""
-    command = [sys.executable, "-m", "deploy", "build", "--spec", str(spec_of_two), "--docker", CLI]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3000)
-    return done.stdout.strip()
+    """The name of the image with both."""
+    return build(spec_of_two)
 
 
 def run(spec: Path, image: str, photos: Path, output: Path, *words: object) -> subprocess.CompletedProcess[str]:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchard.errors import WeightsError
 from orchard.network.backbones import BACKBONES
-from orchard.network.weights import BakedWeights, find_weights
 
 from bench.backbones_independent import SIZES, check
+from tests.conftest import bake
 from tests.runs import orchard
 
 pytestmark = pytest.mark.slow
@@ -19,13 +18,10 @@ NAMES = ("mobilenet_v2", *SIZES)
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, shared: Path, weights: BakedWeights) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     """A comparison of the networks whose published weights can be had."""
     for name in NAMES:
-        try:
-            find_weights(BACKBONES[name], None)
-        except WeightsError as error:
-            pytest.skip(str(error))
+        bake(BACKBONES[name])
     folder, fruits = tmp_path_factory.mktemp("compared"), shared / "fruits-360"
     words = "--input", fruits / "Training", "--test", fruits / "Test", "--labels", "first-word"
     done = orchard("compare", *words, "--backbones", ",".join(NAMES), "--output", folder, timeout=1800)
