@@ -13,7 +13,8 @@ from bench.backbones_independent import SIZES, check
 from tests.conftest import bake
 from tests.runs import orchard
 
-pytestmark = pytest.mark.slow
+# On one worker: the comparison is made once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("backbones")]
 NAMES = ("mobilenet_v2", *SIZES)
 
 
