@@ -63,17 +63,14 @@ class Output:
             if path.is_file() and "_delta_log" not in path.parts
         }
 
-    def live_files(self) -> set[str]:
-        """The data files that the tables' logs name."""
-        return {
-            f"{table}/{Path(uri).name}" for table in self.tables for uri in DeltaTable(self.folder / table).file_uris()
-        }
+    def live_files(self, *tables: str) -> set[str]:
+        """The data files that the logs of some tables name, or of all; none where there is no table yet."""
+        made = [table for table in tables or self.tables if list(self.folder.glob(f"{table}/_delta_log/*.json"))]
+        return {f"{table}/{Path(uri).name}" for table in made for uri in DeltaTable(self.folder / table).file_uris()}
 
     def live_paths(self) -> list[str]:
         """The paths in the first table as its log has them, in order; none where there is no table yet."""
-        if not list(self.folder.glob(f"{self.tables[0]}/_delta_log/*.json")):
-            return []
-        files = DeltaTable(self.folder / self.tables[0]).file_uris()
+        files = [self.folder / name for name in self.live_files(self.tables[0])]
         return sorted(path for file in files for path in pq.read_table(file, columns=["path"]).column(0).to_pylist())
 
     def rows(self, table: str) -> list[dict[str, Any]]:

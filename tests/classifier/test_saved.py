@@ -183,6 +183,15 @@ def test_write_classifier_keeps_other_files(tmp_path: Path) -> None:
     assert (tmp_path / "model-of-mine" / "a").exists()
 
 
+def test_write_classifier_deletes_what_killed_trainings_left(tmp_path: Path) -> None:
+    """Even folders that nothing was written to yet."""
+    (tmp_path / "model-0123456789ab" / "pipeline").mkdir(parents=True)
+    (tmp_path / "model-0123456789ac").mkdir()
+    (tmp_path / "model-0123456789ac" / "references.npy.17.tmp").write_bytes(b"x")
+    facts = write(open_classifier_output(str(tmp_path)), ONE)
+    assert {path.name for path in tmp_path.iterdir()} == {"classifier.json", facts["folder"]}
+
+
 def test_read_classifier_during_training(tmp_path: Path) -> None:
     """Between classifier.json and the files that it lists, a training replaces both."""
     store = LocalStore(str(tmp_path))

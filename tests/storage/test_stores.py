@@ -37,6 +37,23 @@ def test_store(store: Store) -> None:
     assert store.names() == set()
 
 
+def test_delete_below(store: Store) -> None:
+    for key in ("a/b/1", "a/2", "ab", "top"):
+        store.write(key, b"")
+    store.delete_below("a/", but={"a/2"})
+    assert store.list("") == ["a/2", "ab", "top"]
+    store.delete_below("a/")
+    store.delete_below("none/")
+    assert store.names() == {"ab", "top"}
+
+
+def test_delete_below_deletes_empty_folders(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "d").mkdir()
+    LocalStore(str(tmp_path)).delete_below("a/")
+    assert LocalStore(str(tmp_path)).names() == {"d"}
+
+
 def test_open_for_some_columns(store: Store) -> None:
     paths = [f"{number}.jpg" for number in range(2000)]
     features = pa.FixedSizeListArray.from_arrays(np.random.default_rng(0).random(2000 * 128, np.float32), 128)

@@ -151,10 +151,11 @@ def _sha256(content: bytes) -> str:
 
 
 def _clean(store: Store, kept: set[str]) -> None:
-    """Delete what trainings before this one left: their evaluation, their files, and drafts of killed ones."""
+    """Delete what trainings before this one left: their evaluation, their folders, and drafts of killed ones."""
     names = sorted(store.names())
-    below = [key for name in names if FOLDER.fullmatch(name) for key in store.list(f"{name}/") if key not in kept]
-    store.delete([*(name for name in names if name in (EVALUATION, EVALUATION_PAGE) or _DRAFT.fullmatch(name)), *below])
+    store.delete(name for name in names if name in (EVALUATION, EVALUATION_PAGE) or _DRAFT.fullmatch(name))
+    for name in filter(FOLDER.fullmatch, names):
+        store.delete_below(f"{name}/", but=kept)
 
 
 def read_classifier(uri: str) -> Saved:

@@ -5,7 +5,7 @@ between parts. Reading a missing key raises `FileNotFoundError`, everything else
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,13 @@ class LocalStore:
                 for folder in path.parents[: key.count("/")]:
                     folder.rmdir()
 
+    def delete_below(self, prefix: str, *, but: Collection[str] = ()) -> None:
+        """Delete all below a prefix that ends at a `/`, but some keys: files, and folders that are or become empty."""
+        self.delete(key for key in self.list(prefix) if key not in but)
+        for folder, _, _ in os.walk(Path(self.uri, prefix), topdown=False):
+            with suppress(OSError):  # not empty
+                os.rmdir(folder)
+
 
 @dataclass(frozen=True)
 class ObjectStore:
@@ -136,6 +143,10 @@ class ObjectStore:
         """Delete objects, a thousand a request; missing ones are no error."""
         with _explained(self), suppress(FileNotFoundError):
             self._client.delete([*keys])
+
+    def delete_below(self, prefix: str, *, but: Collection[str] = ()) -> None:
+        """Delete all below a prefix that ends at a `/`, but some keys."""
+        self.delete(key for key in self.list(prefix) if key not in but)
 
 
 Store = LocalStore | ObjectStore
