@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orchard.classifier.settings import DECISIVE
 from orchard.errors import InputError
 from orchard.storage.stores import open_store
 from orchard.tables import parquet
@@ -33,13 +34,18 @@ class Photos:
 
 
 def open_features(flag: str, uri: str) -> Output:
-    """The output of a run at `uri`; `InputError`, which names the flag, where there is none or it is empty."""
+    """The output of a run at `uri`; `InputError`, which names the flag, where there is none or it is empty.
+
+    So it is where a former version made the features, of which not all is known that they depend on.
+    """
     store = open_store(uri, flag)
-    if "features" in store.names() and store.list("features/_delta_log/"):
-        output = open_output(uri, flag=flag)
-        if output.features.rows:
-            return output
-    raise InputError(f"{flag} {uri}: no features there: name the output of an `orchard run` that ended well")
+    output = open_output(uri, flag=flag) if store.list("features/_delta_log/") else None
+    if output is None or not output.features.rows:
+        raise InputError(f"{flag} {uri}: no features there: name the output of an `orchard run` that ended well")
+    if missing := [name for name in DECISIVE if name not in output.features.settings]:
+        what = f"features of a former version ({missing[0]} is not known)"
+        raise InputError(f"{flag} {uri}: {what}: make them again with `orchard run --overwrite`")
+    return output
 
 
 def photos_uri(output: Output) -> str | None:

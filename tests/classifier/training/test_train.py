@@ -245,6 +245,14 @@ def test_what_is_no_output_of_a_run(features: Path, tmp_path: Path) -> None:
         describe(options(features, features))
 
 
+def test_features_of_a_former_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is computed, not when the classifier is read again."""
+    monkeypatch.delitem(SETTINGS, "preprocessing")
+    former = make_features(tmp_path / "former")
+    with pytest.raises(InputError, match=r"--features .*preprocessing.*--overwrite"):
+        describe(options(former, tmp_path / "classifier"))
+
+
 def test_describe_writes_nothing(features: Path, tmp_path: Path) -> None:
     plan = describe(options(features, tmp_path / "classifier"))
     assert plan["photos"] + plan["held_out"] + plan["unused"] == sum(LABELS.values())
