@@ -73,9 +73,9 @@ bench: .venv/dev ## measure against the peers
 LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --universal --no-annotate pyproject.toml
 lock: .venv/bin/uv ## lock the dependencies anew
 	rm -f requirements-dev.txt requirements-local.txt image/requirements.txt
-	$(LOCK) --extra local --extra deploy --extra dev -o requirements-dev.txt
+	$(LOCK) --extra dev -o requirements-dev.txt
 	$(LOCK) --extra local -c requirements-dev.txt -o requirements-local.txt
-	$(LOCK) -c requirements-dev.txt -o image/requirements.txt
+	$(LOCK) --extra job -c requirements-dev.txt -o image/requirements.txt
 
 # Half an hour, as root on Debian 12, with no other engine running.
 reproducible: .venv/dev ## two builds from nothing on the stand-in base give the same image

@@ -1,6 +1,6 @@
 """What a run costs in time, for `orchard-deploy plan`: so many seconds, and so many more for each photo.
 
-python -m bench.model [RESULTS]        writes deploy/rates.json, by default from bench/results/results.json
+python -m bench.model [RESULTS]        writes the launchers' cost/rates.json, by default from bench/results/results.json
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.inputs import ROOT, SLOTS
 
-RESULTS, RATES = ROOT / "bench" / "results" / "results.json", ROOT / "deploy" / "rates.json"
+RESULTS, RATES = ROOT / "bench" / "results" / "results.json", ROOT / "deploy" / "orchard_deploy" / "cost" / "rates.json"
 # Seconds that AWS takes to provide workers, by what others published of it; nothing of ours was measured there.
 PROVISION = 90
 
@@ -39,7 +39,7 @@ def fit_model(seconds: Mapping[int, float]) -> CostModel:
 
 
 def rates(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of `deploy/rates.json`, by the results of a go with the cases `scale`."""
+    """The content of `deploy/orchard_deploy/cost/rates.json`, by the results of a go with the cases `scale`."""
     runs = [case for name, case in document["cases"].items() if name.startswith("scale orchard ") and case["numbers"]]
     seconds = {case["size"]: case["numbers"]["wall"]["median"] for case in runs}
     model = fit_model(seconds)

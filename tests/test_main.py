@@ -1,4 +1,4 @@
-"""`python -m orchard`, interrupted before anything of it is imported."""
+"""`python -m orchard`, interrupted before anything of it is imported, or installed without what the job needs."""
 
 from __future__ import annotations
 
@@ -20,3 +20,19 @@ main()
 def test_ctrl_c_while_importing() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+WITHOUT = "import sys; sys.modules[{!r}] = None; from orchard.__main__ import main; sys.exit(main())"
+
+
+def test_an_installation_of_the_launchers_alone() -> None:
+    command = [sys.executable, "-c", WITHOUT.format("rich"), "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "orchard[local]" in done.stderr
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_missing_package() -> None:
+    command = [sys.executable, "-c", WITHOUT.format("orchard.classifier.command"), "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr

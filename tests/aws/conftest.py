@@ -5,60 +5,34 @@ A small source tree, the specification in an account, a rehearsal to talk to. No
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.loaders import create_loader
+from orchard_deploy import context
+from orchard_deploy.aws import Aws
+from orchard_deploy.context import Context
+from orchard_deploy.rehearsal.settings import Timings
+from orchard_deploy.runs.record import FOLDER_VARIABLE, record_file
+from orchard_deploy.site import Account, Site
+from orchard_deploy.spec import SPEC_FILE, Spec, load_spec
+from orchard_deploy.stack.up import up as stack_up
+from orchard_deploy.targets import TARGETS, spec_for
+from orchard_deploy.waiting import Pace
 
-from deploy import context
-from deploy.aws.session import Aws
-from deploy.context import Context
-from deploy.record import FOLDER_VARIABLE, record_file
-from deploy.rehearsal.orders import Order, Runner
-from deploy.rehearsal.registry import StandIn, moto_client, stand_in
-from deploy.rehearsal.runners import ProcessRunner
-from deploy.rehearsal.stage import Rehearsal, environment, rehearsal
-from deploy.rehearsal.timings import Timings
-from deploy.site import Account, Site
-from deploy.spec import SPEC_FILE, Spec, load_spec
-from deploy.tag import FILES, image_tag, ingredients
-from deploy.targets import TARGETS, spec_for
-from deploy.waiting import Pace
-from tests.aws.memory.stage import MemoryStage
+from tests.deploy.conftest import enter, tree, tree_tag, write_tree
+from tests.deploy.rehearsal.account import CLUSTER, GOOD_JOB, LONG_JOB, REGION, in_memory, over_http
+from tests.deploy.rehearsal.account import Account as Stage
 
-Stage = Rehearsal | MemoryStage
+__all__ = ["CLUSTER", "GOOD_JOB", "LONG_JOB", "REGION", "Stage", "tree", "tree_tag", "write_tree"]
 ROOT = Path(__file__).resolve().parents[2]
-REGION = "us-east-1"
-CLUSTER = "vc0123456789"
 # A thousand times as fast as AWS, but for minutes of idling and time-outs, which take a second.
 QUICK = replace(Timings().faster(1000), minute=1.0, logging=0.05)
-
-
-def write_tree(folder: Path, **changes: Any) -> Path:
-    """A source tree with all that an image's tag is made of, and a specification."""
-    for name in ("app", "image"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "part.py").write_text(f"# {name}\n", encoding="utf-8")
-    for name in FILES:
-        (folder / name).write_text(f"# {name}\n", encoding="utf-8")
-    content = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
-    eks = {"virtualCluster": CLUSTER, "executionRole": "orchard-eks-job"}
-    (folder / SPEC_FILE).write_text(json.dumps({**content, "eks": eks, **changes}), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A source tree."""
-    return write_tree(tmp_path / "tree")
 
 
 @pytest.fixture
@@ -73,31 +47,6 @@ def site(spec: Spec) -> Site:
     return Site(spec, Account(id="123456789012", region=REGION))
 
 
-def tree_tag(tree: Path, target: str = "serverless") -> str:
-    """The tag of a tree's image."""
-    spec = spec_for(load_spec(tree / SPEC_FILE), TARGETS[target])
-    return image_tag(spec.release_label, ingredients(tree, spec))
-
-
-def python_job(code: str) -> Callable[[Mapping[str, str], StandIn], Runner]:
-    """A runner whose jobs are a few lines of Python, called with the job's own arguments."""
-
-    def command(order: Order) -> list[str]:
-        return [sys.executable, "-c", code, *order.arguments]
-
-    return lambda environ, images: ProcessRunner(command, {"ATTEMPTS": "", **environ})
-
-
-LONG_JOB = "import time; print('working', flush=True); time.sleep(60)"
-GOOD_JOB = "import sys; print('50 photos done'); print('warming up', file=sys.stderr)"
-
-
-@cache
-def _loader(path: str | None) -> Any:
-    """What boto3 reads of its services, once: each session would read it again."""
-    return create_loader(path)
-
-
 @dataclass
 class Theatre:
     """AWS for one test: in memory, or over HTTP where processes or the protocol itself are under test."""
@@ -106,38 +55,22 @@ class Theatre:
     stack: ExitStack
     monkeypatch: pytest.MonkeyPatch
 
-    def open(self, job: str = GOOD_JOB, **options: Any) -> MemoryStage:
+    def open(self, job: str = GOOD_JOB, **options: Any) -> Stage:
         """AWS in memory, for every `Aws` of this process; it has the tree's images."""
-        settings = {"timings": QUICK, "clusters": frozenset([CLUSTER]), **options, "tags": self._tags(options)}
-        stage = MemoryStage(REGION, job, **settings)
-        records = {FOLDER_VARIABLE: str(self.tree.parent / "records")}
-        # An address that nothing listens at: whoever came past the clients in memory would fail.
-        self._set(environment("http://127.0.0.1:9", REGION) | records, stage.pace)
-        self.monkeypatch.setattr(Aws, "_client", lambda aws, service: stage.client(service))
+        return self._enter(in_memory(job, **{"timings": QUICK, **options, "tags": self._tags(options)}))
+
+    def wire(self, job: str = GOOD_JOB, **options: Any) -> Stage:
+        """AWS over HTTP, whose repository gets the tree's images as soon as there is one."""
+        return self._enter(over_http(job, **{"timings": QUICK, **options, "tags": self._tags(options)}))
+
+    def _tags(self, options: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset({tree_tag(self.tree), tree_tag(self.tree, "eks"), *options.get("tags", ())})
+
+    def _enter(self, opening: AbstractContextManager[Stage]) -> Stage:
+        stage = self.stack.enter_context(opening)
+        enter(stage, self.monkeypatch)
+        self.monkeypatch.setenv(FOLDER_VARIABLE, str(self.tree.parent / "records"))
         return stage
-
-    def wire(self, job: str = GOOD_JOB, **options: Any) -> Rehearsal:
-        """A rehearsal, over HTTP, whose repository gets the tree's images as soon as there is one."""
-        settings: dict[str, Any] = {
-            "region": REGION,
-            "runner": python_job(job),
-            "timings": QUICK,
-            "images": partial(stand_in, tags=frozenset(self._tags(options))),
-            "clusters": frozenset([CLUSTER]),
-            **{name: value for name, value in options.items() if name != "tags"},
-        }
-        stage = self.stack.enter_context(rehearsal(**settings))
-        self._set(stage.environ, FAST)
-        return stage
-
-    def _tags(self, options: Mapping[str, Any]) -> set[str]:
-        return {tree_tag(self.tree), tree_tag(self.tree, "eks"), *options.get("tags", ())}
-
-    def _set(self, environ: Mapping[str, str], pace: Pace) -> None:
-        self.monkeypatch.setattr("botocore.session.create_loader", _loader)
-        for name, value in environ.items():
-            self.monkeypatch.setenv(name, value)
-        self.monkeypatch.setattr("deploy.context.PACE", pace)
 
 
 @pytest.fixture
@@ -148,13 +81,13 @@ def theatre(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Theatre]:
 
 
 @pytest.fixture
-def stage(theatre: Theatre) -> MemoryStage:
+def stage(theatre: Theatre) -> Stage:
     """AWS in memory, with a job that ends well."""
     return theatre.open()
 
 
 @pytest.fixture
-def wire(theatre: Theatre) -> Rehearsal:
+def wire(theatre: Theatre) -> Stage:
     """AWS over HTTP, with a job that ends well."""
     return theatre.wire()
 
@@ -164,7 +97,8 @@ FAST = Pace(first=0.02, longest=0.1)
 TYPED = [
     sys.executable,
     "-c",
-    "import sys; from deploy import context, watch; from deploy.__main__ import main; from deploy.waiting import Pace; "
+    "import sys; from orchard_deploy import context; from orchard_deploy.runs import watch; "
+    "from orchard_deploy.__main__ import main; from orchard_deploy.waiting import Pace; "
     "context.PACE, watch.LAST_LINES = Pace(first=0.02, longest=0.1), 0.4; sys.exit(main())",
 ]
 
@@ -189,16 +123,21 @@ def context_of(
     )
 
 
+def up(context: Context) -> None:
+    """Make the stack, then its application: the image is there as soon as there is a repository."""
+    stack_up(context)
+    stack_up(context)
+
+
 def behind(stage: Stage, service: str) -> Any:
     """A client to look behind the scenes: nothing notes it, nothing fails."""
-    return stage.behind(service) if isinstance(stage, MemoryStage) else moto_client(service, stage.moto, REGION)
+    return stage.behind(service)
 
 
 def there(stage: Stage) -> dict[str, Any]:
     """What exists behind the scenes."""
     images, roles, buckets = (behind(stage, name) for name in ("ecr", "iam", "s3"))
-    if isinstance(stage, MemoryStage):
-        stage.tick()
+    stage.tick()
     return {
         "repositories": [found["repositoryName"] for found in images.describe_repositories()["repositories"]],
         "roles": [found["RoleName"] for found in roles.list_roles()["Roles"]],
@@ -207,10 +146,7 @@ def there(stage: Stage) -> dict[str, Any]:
             found.settings["name"] for found in stage.serverless.applications.values() if found.state != "TERMINATED"
         ],
         "runs": [
-            job.id
-            for floor in (stage.serverless.floor, stage.containers.floor)
-            for job in floor.jobs.values()
-            if not job.stage.final
+            job.id for service in (stage.serverless, stage.containers) for job in service.jobs.values() if not job.over
         ],
     }
 

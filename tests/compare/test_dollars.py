@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchard.compare import dollars
+from orchard_deploy.cost.money import PRICES_FILE, Rates, estimate, load_prices, load_rates
+from orchard_deploy.spec import SPEC_FILE, load_spec
 
-from deploy.cost import PRICES_FILE, Rates, estimate, load_prices, load_rates
-from deploy.spec import SPEC_FILE, load_spec
 from tests.aws.conftest import ROOT
 
 PRICES = load_prices(PRICES_FILE, region=dollars.REGION, architecture=dollars.ARCHITECTURE)

@@ -32,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("container"))
 
 
+def running_containers() -> set[str]:
+    """Ids of the containers that run now."""
+    done = subprocess.run([CLI, "ps", "--quiet", "--no-trunc"], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 @pytest.fixture(scope="session")
 def engine() -> str:
     """Where the engine answers. Without one the tests skip; in CI, where `.ci/run` has started one, they fail."""
@@ -94,6 +100,6 @@ def image(stand_in_spec: Path) -> str:
 
 def build(spec: Path) -> str:
     """The name of the image of a specification, as `orchard-deploy` builds it."""
-    command = [sys.executable, "-m", "deploy", "build", "--spec", str(spec), "--docker", CLI]
+    command = [sys.executable, "-m", "orchard_deploy", "build", "--spec", str(spec), "--docker", CLI]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=3000)
     return done.stdout.strip()

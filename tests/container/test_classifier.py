@@ -43,7 +43,7 @@ def run_local(image: str, folder: Path) -> RunLocal:
     def run(command: str, *words: str, arguments: tuple[str, ...] = ()) -> str:
         spec = folder / f"{command}.json"
         spec.write_text(json.dumps({**content, "command": command, "arguments": arguments}), encoding="utf-8")
-        line = [sys.executable, "-m", "deploy", "run-local", "--spec", str(spec), "--image", image, *words]
+        line = [sys.executable, "-m", "orchard_deploy", "run-local", "--spec", str(spec), "--image", image, *words]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "app"), str(ROOT)))}
         done = subprocess.run(line, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from orchard_deploy.errors import EngineError, ImageError
+from orchard_deploy.image.docker_engine import DockerEngine
+from orchard_deploy.image.push import push_image
 
-from deploy.docker_engine import DockerEngine
-from deploy.errors import EngineError, ImageError
-from deploy.push import push_image
+from tests.container.conftest import CLI
 
 pytestmark = pytest.mark.container
 
@@ -68,7 +69,7 @@ def test_an_image_is_pushed_once_and_comes_back_by_its_digest(registry: str, sma
     assert push_image(engine, small_image, remote, said.append) == pinned
     assert said == [f"{remote} is there already"]
 
-    engine.pull(pinned)
+    subprocess.run([CLI, "pull", "--quiet", pinned], capture_output=True, check=True)
     pulled, original = engine.find_image(pinned), engine.find_image(small_image)
     assert pulled
     assert original
@@ -85,7 +86,7 @@ def test_an_image_that_is_not_there_and_a_registry_that_is_not_there_are_told_in
 
 
 def test_progress_tells_steps_of_large_layers_and_the_end_of_each(tmp_path: Path) -> None:
-    from deploy.push import progress
+    from orchard_deploy.image.push import progress
 
     events = [
         {"id": "a", "status": "Pushing", "progressDetail": {"current": done * 10**8, "total": 5 * 10**8}}

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from orchard_deploy.__main__ import main
+from orchard_deploy.rehearsal.images import registry
+from orchard_deploy.rehearsal.runners import RunningImage, image_run
+from orchard_deploy.rehearsal.settings import Order
 
-from deploy.__main__ import main
-from deploy.docker_engine import DockerEngine
-from deploy.record import FOLDER_VARIABLE
-from deploy.rehearsal.registry import StandIn, moto_client, registry
-from deploy.rehearsal.runners import ContainerRunner
-from deploy.rehearsal.stage import Rehearsal
-from tests.aws.conftest import NOTHING, QUICK, REGION, Theatre, context_of, theatre, there, tree, tree_tag  # noqa: F401 (fixtures)
-from tests.container.conftest import CLI
+from tests.aws.conftest import NOTHING, QUICK, Stage, Theatre, context_of, theatre, there, tree, tree_tag  # noqa: F401 (fixtures)
+from tests.container.conftest import CLI, running_containers
 from tests.deploy.conftest import ROOT
 from tests.run.golden import Golden
 from tests.runs import Output
@@ -27,13 +26,19 @@ pytestmark = [pytest.mark.container, pytest.mark.usefixtures("registry_program")
 
 
 @pytest.fixture
-def stage(theatre: Theatre, engine: str) -> Rehearsal:  # noqa: F811
+def stage(theatre: Theatre, engine: str) -> Stage:  # noqa: F811
     """A rehearsal with a registry, whose runs are containers."""
-    return theatre.wire(images=registry, runner=containers)
+    return with_registry(theatre)
 
 
-def containers(environ: Mapping[str, str], images: StandIn) -> ContainerRunner:
-    return ContainerRunner(DockerEngine(), images.host, environ, memory=6 << 30, cpus=2)
+def with_registry(theatre: Theatre, **options: Any) -> Stage:  # noqa: F811
+    found = theatre.stack.enter_context(registry())
+
+    def start(order: Order) -> RunningImage:
+        return RunningImage(image_run(order, found.host, 6 << 30, opened.environ), CLI)
+
+    opened = theatre.wire(images=found, run=start, **options)
+    return opened
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def orchard(tree: Path, capsys: pytest.CaptureFixture[str], name: str, *words: s
 
 def test_an_image_is_pushed_once_with_the_login_of_ecr(
     tree: Path,  # noqa: F811
-    stage: Rehearsal,
+    stage: Stage,
     named: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -74,14 +79,14 @@ def test_an_image_is_pushed_once_with_the_login_of_ecr(
     assert code == 0
     digest = out.strip().removeprefix("orchard@")
     assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
-    found = moto_client("ecr", stage.moto, REGION).describe_images(repositoryName="orchard")["imageDetails"]
+    found = stage.behind("ecr").describe_images(repositoryName="orchard")["imageDetails"]
     assert [image["imageDigest"] for image in found] == [digest]
     code, again, err = orchard(tree, capsys, "push")
     assert (code, again) == (0, out)
     assert "is there already" in err
     assert "not in ECR" not in orchard(tree, capsys, "status")[1]
     orchard(tree, capsys, "down")
-    assert "not in ECR" in orchard(tree, capsys, "status")[1]
+    assert "there is none" in orchard(tree, capsys, "status")[1]
 
 
 def test_the_reference_experiment_from_up_to_down(
@@ -97,7 +102,7 @@ def test_the_reference_experiment_from_up_to_down(
     golden = Golden(shared, "sample50", tmp_path / "golden")
     spec = tmp_path / "emr-serverless.json"
     spec.write_text(stand_in_spec.read_text(encoding="utf-8"), encoding="utf-8")
-    stage = theatre.wire(images=registry, runner=containers, timings=replace(QUICK, minute=60.0))
+    stage = with_registry(theatre, timings=replace(QUICK, minute=60.0))
 
     def orchard_deploy(name: str, *words: str) -> tuple[str, str]:
         code = main([name, "--spec", str(spec), "--tree", str(ROOT), *words])
@@ -130,21 +135,20 @@ def test_the_reference_experiment_from_up_to_down(
     assert (bill["photos"], bill["billed"]) == (50, True)
     assert 0.015 < bill["amount"] < 1  # a minute of 12 vCPU and 48 GB at least
     (entry,) = json.loads(orchard_deploy("status", "--json")[0])["runs"]
-    assert entry["digest"] == stage.serverless.floor.jobs[run].digest
+    assert entry["digest"] == stage.serverless.jobs[run].digest
     orchard_deploy("down", "--with-data")
     assert there(stage) == NOTHING
-    assert not Path(stage.environ[FOLDER_VARIABLE]).exists()
-    assert not DockerEngine().running_containers()
+    assert not running_containers()
 
 
-def upload(stage: Rehearsal, golden: Golden) -> None:
+def upload(stage: Stage, golden: Golden) -> None:
     for path in golden.photos.rglob("*.jpg"):
         key = path.relative_to(golden.photos).as_posix()
-        stage.world.write(f"s3://orchard-123456789012-us-east-1/photos/{key}", path.read_bytes())
+        stage.write(f"s3://orchard-123456789012-us-east-1/photos/{key}", path.read_bytes())
 
 
-def download(stage: Rehearsal, folder: Path) -> Path:
-    s3 = moto_client("s3", stage.moto, REGION)
+def download(stage: Stage, folder: Path) -> Path:
+    s3 = stage.behind("s3")
     bucket = "orchard-123456789012-us-east-1"
     for found in s3.list_objects_v2(Bucket=bucket, Prefix="features/")["Contents"]:
         path = folder / found["Key"].removeprefix("features/")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orchard_deploy.image.docker_engine import DockerEngine, Machine
+from orchard_deploy.local.container import ContainerRun
+from orchard_deploy.local.run_local import Locally, plan_run
+from orchard_deploy.local.running import names_file, run_and_report
+from orchard_deploy.spec import SPEC_FILE, load_spec
 
-from deploy.docker_engine import DockerEngine
-from deploy.local_command import run_and_report
-from deploy.run_local import Locally, plan_run
-from deploy.spec import SPEC_FILE, load_spec
-from tests.container.conftest import CLI
+from tests.container.conftest import CLI, running_containers
 from tests.deploy.conftest import ROOT
 from tests.run.golden import FEATURES_TOLERANCE, PARTITIONS, Golden
 from tests.runs import Output
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.container
 
 
 def words_of(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", "deploy", name, *map(str, arguments)]
+    return [sys.executable, "-m", "orchard_deploy", name, *map(str, arguments)]
 
 
 def orchard_deploy(
@@ -130,37 +131,61 @@ def test_run_local_passes_the_exit_code_of_the_job_on(image: str, tmp_path: Path
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-def test_dry_run_prints_lines_that_run_as_they_are(image: str, drawn: Path, tmp_path: Path) -> None:
-    """By the shell, with a new output folder, which is the caller's in the end; and no temporary file stays."""
-    out, temporary = tmp_path / "deep" / "out", tmp_path / "tmp"
-    temporary.mkdir()
-    printed = run_local(image, drawn, out, "--dry-run").stdout
-    environ = {**os.environ, "PATH": f"{Path(CLI).parent}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
-    done = subprocess.run(["sh", "-c", printed], env=environ, capture_output=True, text=True, check=False, timeout=600)
+def test_dry_run_prints_a_line_that_runs_as_it_is(image: str, drawn: Path, tmp_path: Path) -> None:
+    """By the shell, with spaces in its paths and a new output folder, which is the caller's."""
+    out = tmp_path / "deep" / "my out"
+    (tmp_path / "my photos").symlink_to(drawn)
+    (line,) = run_local(image, tmp_path / "my photos", out, "--dry-run").stdout.splitlines()
+    environ = {**os.environ, "PATH": f"{Path(CLI).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(Output(out).rows("features")) == 24
     assert owners(out) == {(os.getuid(), os.getgid())}
-    assert list(temporary.iterdir()) == []
+
+
+def planned(image: str, source: Path, output: Path, user: tuple[int, int]) -> ContainerRun:
+    asked = Locally(
+        image=image,
+        input=str(source),
+        output=str(output),
+        slots=2,
+        cpus=2,
+        memory=4 << 30,
+        user=user,
+        names=names_file(user),
+    )
+    return plan_run(load_spec(ROOT / SPEC_FILE), asked)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_a_user_that_the_image_does_not_know(image: str, drawn: Path, tmp_path: Path) -> None:
+    """Without labels of SELinux, too: an engine that has none does not mind."""
+    user = (2_000_000_000, 1234)
+    (tmp_path / "out").mkdir()
+    os.chown(tmp_path / "out", *user)
+    run = planned(image, drawn, tmp_path / "out", user).on(Machine(selinux=True))
+    assert run_and_report(DockerEngine(), run, "4g") == 0
+    assert owners(tmp_path / "out") == {user}
 
 
 def test_output_of_another_user(image: str, drawn: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """As the job itself finds it."""
     (tmp_path / "out").mkdir(mode=0o755)
-    asked = Locally(
-        image=image,
-        input=str(drawn),
-        output=str(tmp_path / "out"),
-        slots=2,
-        cpus=2,
-        memory=4 << 30,
-        user=(os.getuid() + 1, os.getgid() + 1),
-    )
-    run = plan_run(load_spec(ROOT / SPEC_FILE), asked)
+    run = planned(image, drawn, tmp_path / "out", (os.getuid() + 1, os.getgid() + 1))
     assert run_and_report(DockerEngine(), run, "4g") == 1
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err
     assert "/output" in (out + err).strip().splitlines()[-1]
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_output_of_another_user_is_refused_where_root_calls(image: str, drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o755)
+    os.chown(tmp_path / "out", 1234, 1234)
+    done = run_local(image, drawn, tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert str(tmp_path / "out") in last_line(done)
 
 
 @pytest.mark.parametrize(("memory", "named"), [("150m", "--memory 150m"), ("300m", "mobilenet_v2")])
@@ -180,18 +205,18 @@ def test_image_that_is_missing_or_not_of_orchard(image: str, small_image: str, d
 
 def test_ctrl_c_stops_the_container(image: str, drawn: Path, tmp_path: Path) -> None:
     command = words_of("run-local", "--image", image, "--input", drawn, "--output", tmp_path / "out")
-    before = set(DockerEngine().running_containers())
+    before = running_containers()
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         deadline = time.monotonic() + 60
-        while not set(DockerEngine().running_containers()) - before and time.monotonic() < deadline:
+        while not running_containers() - before and time.monotonic() < deadline:
             time.sleep(0.2)
         time.sleep(2)
-        (started,) = set(DockerEngine().running_containers()) - before
-        assert user_of(started) not in ("", "0", "root", "0:0")
+        (started,) = running_containers() - before
+        assert user_of(started) == f"{os.getuid()}:{os.getgid()}"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert started not in DockerEngine().running_containers()
+    assert started not in running_containers()
 
 
 def test_no_engine_is_reported_in_one_line(tmp_path: Path, drawn: Path) -> None:
@@ -200,6 +225,7 @@ def test_no_engine_is_reported_in_one_line(tmp_path: Path, drawn: Path) -> None:
     done = orchard_deploy("run-local", *words, environ=environ)
     assert done.returncode == 1
     assert "DOCKER_HOST" in last_line(done)
+    assert f"unix://{tmp_path}/nothing" in last_line(done)
 
 
 def test_build_where_the_image_is_there(image: str, stand_in_spec: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.conftest import ROOT
 
-WITHOUT = "import sys; sys.modules[{!r}] = None; from deploy.__main__ import main; sys.exit(main(sys.argv[1:]))"
+WITHOUT = "import sys; sys.modules[{!r}] = None; from orchard_deploy.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
 
 def orchard_deploy_without(package: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +43,6 @@ def test_what_needs_no_engine_needs_no_package_for_it(command: str) -> None:
 
 
 def test_a_fault_of_our_own_is_not_taken_for_a_missing_package() -> None:
-    done = orchard_deploy_without("deploy.build", "build")
+    done = orchard_deploy_without("orchard_deploy.image.build", "build")
     assert done.returncode == 1
     assert "Traceback" in done.stderr

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from orchard.classifier.options import EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
 from orchard.errors import UsageError
 from orchard.options import JobOptions
-
-from deploy.job_commands import Options, further_places, join, parse, shown, to_words
+from orchard_deploy.job_commands import Options, further_places, join, parse, shown, to_words
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
     lambda text: text.strip() and not text.startswith("-")
@@ -68,7 +67,7 @@ OPTIONS = {
 
 
 @given(st.sampled_from(list(OPTIONS)).flatmap(lambda name: st.tuples(st.just(name), OPTIONS[name])))
-def test_words_give_the_options_back(case: tuple[str, Options]) -> None:
+def test_parse_of_to_words_gives_the_options_back(case: tuple[str, Options]) -> None:
     name, options = case
     words = to_words(name, options)
     named = words[:1] == [name] and name != "run"
@@ -86,7 +85,9 @@ def test_words_give_the_options_back(case: tuple[str, Options]) -> None:
         ("export", ["c"], ["export", "c", "--output", "out"]),
     ],
 )
-def test_input_and_output_go_where_the_command_wants_them(name: str, words: list[str], expected: list[str]) -> None:
+def test_parse_puts_input_and_output_where_the_command_wants_them(
+    name: str, words: list[str], expected: list[str]
+) -> None:
     assert to_words(name, parse(name, words, input="in", output="out")) == expected
 
 
@@ -101,9 +102,7 @@ def test_input_and_output_go_where_the_command_wants_them(name: str, words: list
         ("train", ["c"], ["d"], ["c", "d"]),
     ],
 )
-def test_a_classifier_behind_the_dashes_takes_the_place_of_the_specifications(
-    name: str, arguments: list[str], extra: list[str], expected: list[str]
-) -> None:
+def test_join_replaces_the_classifier(name: str, arguments: list[str], extra: list[str], expected: list[str]) -> None:
     assert join(name, arguments, extra) == expected
 
 
@@ -124,7 +123,7 @@ def test_a_classifier_behind_the_dashes_takes_the_place_of_the_specifications(
         ("export", ["c", "--features", "in"], "--features"),
     ],
 )
-def test_what_a_command_refuses_is_one_line(name: str, words: list[str], named: str) -> None:
+def test_parse_refuses_in_one_line(name: str, words: list[str], named: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(name, words, input="in", output="out")
     assert named in str(caught.value)
@@ -143,12 +142,12 @@ def test_what_a_command_refuses_is_one_line(name: str, words: list[str], named: 
         ("export", ["c", "--photos", "p"], {"CLASSIFIER": "c", "--photos": "p"}),
     ],
 )
-def test_places_beside_the_input(name: str, words: list[str], expected: dict[str, Any]) -> None:
+def test_further_places(name: str, words: list[str], expected: dict[str, Any]) -> None:
     options = parse(name, words, input="in", output="out")
     assert {shown(options, option): place for option, place in further_places(name, options)} == expected
 
 
-def test_photos_of_predict_are_places_too() -> None:
+def test_further_places_of_predict_are_its_photos_too() -> None:
     options = parse("predict", ["c", "a.jpg", "b.jpg"])
     places = [("classifier", "c"), ("photos", "a.jpg"), ("photos", "b.jpg")]
     assert list(further_places("predict", options)) == places
@@ -157,7 +156,7 @@ def test_photos_of_predict_are_places_too() -> None:
     )
 
 
-def test_arguments_are_checked_without_numpy() -> None:
-    code = "import sys, deploy.job_commands, deploy.__main__; print(*sys.modules)"
+def test_parse_needs_no_numpy() -> None:
+    code = "import sys, orchard_deploy.job_commands, orchard_deploy.__main__; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "scipy", "pyarrow", "pyspark", "tensorflow"} & set(modules)

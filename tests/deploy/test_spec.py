@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from orchard.options import JobOptions
+from orchard_deploy.errors import SpecError
+from orchard_deploy.job_commands import COMMANDS
+from orchard_deploy.spec import SCHEMA_FILE, SPEC_FILE, Spec, load_spec
 
-from deploy.errors import SpecError
-from deploy.job_commands import COMMANDS
-from deploy.spec import SCHEMA_FILE, SPEC_FILE, Spec, load_spec
 from tests.deploy.conftest import ROOT
 
 TWO = ["mobilenet_v2", "efficientnet_lite0"]
@@ -26,13 +26,13 @@ def changed(tmp_path: Path, **values: Any) -> Path:
     return path
 
 
-def test_the_projects_own_specification_is_read_whole(spec: Spec) -> None:
+def test_load_spec_of_the_project(spec: Spec) -> None:
     assert (spec.executors, spec.driver.cpu, spec.executor.memory, spec.executor.disk) == (2, 4, 16, 20)
     assert spec.base_image == "public.ecr.aws/emr-serverless/spark/emr-7.13.0:latest"
     assert spec.job(input="in", output="out") == JobOptions(input="in", output="out", variance=0.9)
 
 
-def test_the_schema_and_the_object_know_the_same_fields() -> None:
+def test_spec_has_the_fields_of_the_schema() -> None:
     properties = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["properties"].keys() - {"$schema", "image"}
     snake = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in properties}
     assert snake | {"repository", "base", "backbones"} == {field.name for field in fields(Spec)}
@@ -53,7 +53,7 @@ def test_the_schema_and_the_object_know_the_same_fields() -> None:
         ({"image": {"repository": "orchard", "backbones": ["vgg"]}}, "image.backbones: .*efficientnet_lite0"),
     ],
 )
-def test_what_the_schema_refuses_is_named_with_its_place(tmp_path: Path, values: dict[str, Any], place: str) -> None:
+def test_load_spec_names_the_key_that_the_schema_refuses(tmp_path: Path, values: dict[str, Any], place: str) -> None:
     with pytest.raises(SpecError, match=place):
         load_spec(changed(tmp_path, **values))
 
@@ -65,21 +65,21 @@ def without_input(tmp_path: Path, command: str) -> Path:
     return path
 
 
-def test_export_alone_needs_no_input(tmp_path: Path) -> None:
+def test_load_spec_without_input_is_for_export_alone(tmp_path: Path) -> None:
     assert load_spec(without_input(tmp_path, "export")).input is None
     for command in COMMANDS.keys() - {"export"}:
         with pytest.raises(SpecError, match="the top level: 'input' is a required property"):
             load_spec(without_input(tmp_path, command))
 
 
-def test_the_schema_and_the_launchers_know_the_same_commands(tmp_path: Path) -> None:
+def test_schema_has_the_commands_of_job_commands(tmp_path: Path) -> None:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     assert schema["properties"]["command"]["enum"] == list(COMMANDS)
     assert load_spec(ROOT / SPEC_FILE).command == "run"
     assert load_spec(changed(tmp_path, command="train")).command == "train"
 
 
-def test_a_missing_file_and_a_file_that_is_no_json_are_told_apart(tmp_path: Path) -> None:
+def test_load_spec_of_no_file_and_of_no_json(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"No such file.*--spec"):
         load_spec(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
@@ -87,20 +87,18 @@ def test_a_missing_file_and_a_file_that_is_no_json_are_told_apart(tmp_path: Path
         load_spec(tmp_path / "broken.json")
 
 
-def test_further_arguments_win_over_the_specifications(spec: Spec) -> None:
+def test_job_takes_further_arguments_first(spec: Spec) -> None:
     job = spec.job("--variance", "0.5", "--varieties", "5", "--input", "x", input="/in", output="/out")
     assert job == JobOptions(input="/in", output="/out", variance=0.5, varieties=5)
 
 
 @pytest.mark.parametrize("arguments", [("--variance", "2"), ("--no-such-flag",), ("--varieties", "many")])
-def test_an_argument_that_the_job_refuses_is_refused_before_anything_starts(
-    spec: Spec, arguments: tuple[str, ...]
-) -> None:
+def test_job_refuses_what_the_command_refuses(spec: Spec, arguments: tuple[str, ...]) -> None:
     with pytest.raises(SpecError, match="arguments of the job"):
         spec.job(*arguments, input="/in", output="/out")
 
 
-def test_backbones_of_the_image(tmp_path: Path) -> None:
+def test_job_knows_the_backbones_of_the_image(tmp_path: Path) -> None:
     spec = load_spec(changed(tmp_path, image={"repository": "orchard", "backbones": TWO}))
     assert spec.backbones == (*TWO,)
     job = spec.job("--backbone", "efficientnet_lite0", input="in", output="out")
@@ -112,7 +110,7 @@ def test_backbones_of_the_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])
-def test_backbone_of_a_classifier(tmp_path: Path, command: str) -> None:
+def test_job_of_a_classifier_knows_the_backbones(tmp_path: Path, command: str) -> None:
     spec = load_spec(changed(tmp_path, command=command, arguments=["s3://fruit/classifier"]))
     assert spec.job(input="in" if command == "predict" else None, output="out")
     with pytest.raises(SpecError, match=r"image\.backbones"):

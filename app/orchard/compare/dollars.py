@@ -1,6 +1,6 @@
 """What a run costs on EMR Serverless, in US dollars: the estimate of `orchard-deploy plan`, for any speed.
 
-The job may not import the launchers; a test compares these constants with deploy/prices.json, deploy/rates.json and
+The job may not import the launchers; a test compares these constants with prices.json and rates.json of their cost/ and
 emr-serverless.json, and the result with the launchers' own estimate.
 """
 

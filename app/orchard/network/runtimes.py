@@ -83,7 +83,7 @@ def import_tensorflow() -> Any:
     try:
         import tensorflow
     except ImportError as exc:
-        raise MachineError(f"TensorFlow cannot be imported ({exc}): install this project's dependencies") from exc
+        raise MachineError(f"TensorFlow cannot be imported ({exc}): `pip install 'orchard[job]'`") from exc
     with contextlib.suppress(RuntimeError):  # already running: keep the threads it has
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)

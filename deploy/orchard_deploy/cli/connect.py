@@ -1,0 +1,70 @@
+"""From parsed flags to a specification, and on to the account that it is for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from orchard_deploy import context
+from orchard_deploy.capacity import check_workers
+from orchard_deploy.runs.record import record_file
+from orchard_deploy.runs.spark import spark_properties
+from orchard_deploy.site import Site
+from orchard_deploy.spec import Spec, load_spec
+from orchard_deploy.targets import TARGETS, spec_for
+
+if TYPE_CHECKING:
+    from orchard_deploy.aws import Aws
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def aws_arguments(*, target: bool = True) -> argparse.ArgumentParser:
+    """The flags that every command about AWS has."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--profile", metavar="NAME", help="profile of ~/.aws (default: AWS_PROFILE, else boto3's chain)"
+    )
+    parser.add_argument(
+        "--region", metavar="NAME", help="AWS region (default: the specification's, AWS_REGION, the profile's)"
+    )
+    if target:
+        add_target(parser)
+    return parser
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Give a command `--target`."""
+    parser.add_argument(
+        "--target", choices=TARGETS, default="serverless", help="EMR Serverless or EMR on EKS (default %(default)s)"
+    )
+
+
+def target_spec(arguments: argparse.Namespace) -> Spec:
+    """The specification for `--target`, in `--region` if one is given."""
+    spec = spec_for(load_spec(arguments.spec), TARGETS[arguments.target])
+    return replace(spec, region=getattr(arguments, "region", None) or spec.region)
+
+
+def connect(arguments: argparse.Namespace) -> context.Context:
+    """Check the specification, then find out whose account it is; from then on `arguments.mask` hides its number.
+
+    Raises:
+        SpecError: the specification, before any call to AWS. AwsError: no credentials, or no answer.
+    """
+    spec, target = target_spec(arguments), TARGETS[arguments.target]
+    check_workers(spec)
+    spark_properties(spec, target)
+    aws = open_aws(region=spec.region, profile=arguments.profile)
+    site = Site(spec, aws.account)
+    arguments.mask = site.account.mask
+    record = record_file(site, arguments.spec)
+    return context.Context(aws=aws, site=site, target=target, record=record, tree=arguments.tree, pace=context.PACE)
+
+
+def open_aws(*, region: str | None, profile: str | None) -> Aws:
+    """The client of every service; boto3 is imported only now."""
+    from orchard_deploy.aws import Aws
+
+    return Aws(region=region, profile=profile)

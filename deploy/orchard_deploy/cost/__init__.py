@@ -1,0 +1,1 @@
+"""What a run costs: at worst, by estimate, and by its bill."""

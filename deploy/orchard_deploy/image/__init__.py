@@ -1,0 +1,1 @@
+"""The container image: its tag, its build, its way to a registry."""

@@ -1,0 +1,1 @@
+"""The image on this machine: `run-local`."""

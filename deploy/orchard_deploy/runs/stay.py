@@ -1,0 +1,88 @@
+"""Staying with a run, and what becomes of it when nobody stays: it is ended, unless someone wants it to go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from orchard_deploy.errors import AwsError, DeployError, WaitError
+from orchard_deploy.leaving import LeavingError, undisturbed
+from orchard_deploy.runs.record import Submission
+from orchard_deploy.runs.watch import Watch
+
+Ask = Callable[[str], bool | None]
+_CONTINUES = "`orchard-deploy status` shows its state, `cancel` ends it"
+
+
+def ask_person(question: str) -> bool | None:
+    """Put a question to whoever sits at the terminal; None where nobody does, or it is closed instead."""
+    if not sys.stdin.isatty():
+        return None
+    try:
+        print(f"\norchard-deploy: {question}", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    except OSError:
+        return None
+    return answer.strip().lower() in ("y", "yes") if answer else None
+
+
+def stay(watch: Watch, *, seconds: float, detach: bool, ask: Ask = ask_person) -> Submission:
+    """Stay with a run to its end.
+
+    When this process leaves early, the run is ended, unless `detach` or someone says otherwise.
+
+    Args:
+        ask: puts a yes-or-no question to whoever presses Ctrl-C; None where nobody can answer. A signal to end is not
+            asked about.
+
+    Raises:
+        RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt, LeavingError: someone left.
+    """
+    try:
+        return _stay(watch, seconds, detach, ask)
+    except LeavingError:  # wherever it came, at the question too; it comes once
+        _leave(watch, continues=detach)
+        raise
+
+
+def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Submission:
+    try:
+        return watch.judge(watch.until_over(seconds))
+    except WaitError as error:
+        if detach:
+            raise WaitError(f"{error}; it goes on: {_CONTINUES}") from error
+        raise WaitError(f"{error}; it was cancelled, and is {_end(watch).state} now") from error
+    except AwsError:
+        # Credentials that ran out, for instance: nothing can be done about the run from here.
+        watch.context.say(f"run {watch.submission.run} may go on: see `orchard-deploy status` when AWS answers again")
+        raise
+    except KeyboardInterrupt:
+        _leave(watch, continues=detach or _may_continue(watch, ask))
+        raise
+
+
+def _leave(watch: Watch, *, continues: bool) -> None:
+    if continues:
+        watch.context.say(f"run {watch.submission.run} goes on: {_CONTINUES}")
+    else:
+        _end(watch)
+
+
+def _may_continue(watch: Watch, ask: Ask) -> bool:
+    """Whether someone says that the run is to go on; to be interrupted once more is no such answer."""
+    try:
+        return ask(f"Cancel run {watch.submission.run}? It goes on, and costs, if you do not. [y/N] ") is False
+    except KeyboardInterrupt:
+        return False
+
+
+def _end(watch: Watch) -> Submission:
+    """End the run and record it; if that cannot be done, it must not be forgotten that it costs."""
+    try:
+        with undisturbed():
+            return watch.note(watch.cancel())
+    except (DeployError, KeyboardInterrupt):
+        watch.context.say(
+            f"run {watch.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again"
+        )
+        raise

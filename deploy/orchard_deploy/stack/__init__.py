@@ -1,0 +1,1 @@
+"""What stands in the account, as one CloudFormation stack: plan, up, down."""

@@ -1,0 +1,180 @@
+"""What a run on this machine needs on its disk, and what is refused before anything is started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from orchard_deploy.__main__ import main
+from orchard_deploy.errors import SpecError
+from orchard_deploy.local.running import make_output, names_file
+from orchard_deploy.spec import SPEC_FILE
+
+from tests.deploy.conftest import ROOT
+from tests.deploy.fake_docker import FakeDocker
+
+CALLER = (os.getuid(), os.getgid())
+only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+only_users = pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+
+
+def test_a_folder_is_made_unless_it_is_there(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_output(tmp_path / "deep" / "out", CALLER)
+        assert (tmp_path / "deep" / "out").is_dir()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SpecError) as raised:
+        make_output(tmp_path / "file" / "out", CALLER)
+    assert raised.value.exit_code == 2
+
+
+@only_users
+def test_a_folder_that_the_caller_may_not_write_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(SpecError):
+        make_output(tmp_path, CALLER)
+
+
+@only_root
+@pytest.mark.parametrize(
+    ("owner", "mode", "may"),
+    [
+        ((0, 0), 0o700, True),
+        ((0, 0), 0o500, False),
+        ((1000, 1001), 0o755, False),
+        ((1000, 1001), 0o757, True),
+        ((1000, 0), 0o770, True),
+        ((1000, 0), 0o757, False),
+    ],
+)
+def test_a_folder_of_another_user_where_root_calls(
+    tmp_path: Path, owner: tuple[int, int], mode: int, may: bool
+) -> None:
+    """Root without capabilities, as it is in the container, may do what anyone may."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, *owner)
+    if may:
+        make_output(folder, (0, 0))
+        return
+    with pytest.raises(SpecError) as raised:
+        make_output(folder, (0, 0))
+    assert str(folder) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("user", [(1000, 1001), (2_000_000_000, 7), (0, 0)])
+def test_every_user_has_a_name_in_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = names_file(user)
+    lines = [line.split(":") for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line[0] for line in lines if line[2] == str(user[0])] == ["hadoop" if user[0] else "root"]
+    assert {line[5] for line in lines} == {"/tmp"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    before = path.stat().st_mtime_ns
+    assert names_file(user) == path
+    assert path.stat().st_mtime_ns == before
+    path.write_text("else", encoding="utf-8")
+    assert "root:" in names_file(user).read_text(encoding="utf-8")
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SpecError, match="XDG_CACHE_HOME"):
+        names_file((1000, 1001))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "my photos").mkdir()
+    return tmp_path / "my photos"
+
+
+def run_local(photos: Path, *words: str, image: str = "orchard:x") -> int:
+    places = ["--input", str(photos), "--output", str(photos.parent / "my out")]
+    return main(["run-local", "--spec", str(ROOT / SPEC_FILE), "--image", image, *places, *words])
+
+
+def test_output_and_exit_code_are_the_jobs(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_docker.code = 3
+    assert run_local(photos) == 3
+    assert capfd.readouterr() == ("24 photos\n", "done\n")
+    assert fake_docker.calls == ["start", "stop", "remove"]
+    assert fake_docker.created["user"] == "{}:{}".format(*CALLER)
+    assert (photos.parent / "my out").stat().st_uid == CALLER[0]
+
+
+def test_selinux_and_another_architecture_are_said(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_docker.facts = {"Architecture": "aarch64", "SecurityOptions": ["name=selinux"]}
+    assert run_local(photos) == 0
+    emulated, labels, *_ = capfd.readouterr().err.splitlines()
+    assert "orchard:x is for amd64, this engine's machine is arm64" in emulated
+    assert "SELinux" in labels
+    assert fake_docker.created["security_opt"] == ["no-new-privileges", "label=disable"]
+    assert run_local(photos, "--dry-run") == 0
+    assert "--security-opt label=disable " in capfd.readouterr().out
+
+
+def test_in_a_rootless_engine_the_caller_is_root(fake_docker: FakeDocker, photos: Path) -> None:
+    fake_docker.facts = {"SecurityOptions": ["name=rootless"]}
+    assert run_local(photos) == 0
+    assert fake_docker.created["user"] == "0:0"
+
+
+def test_ctrl_c_stops_and_removes_the_container(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_docker.interrupted = True
+    before = signal.getsignal(signal.SIGINT)
+    assert run_local(photos) == 130
+    assert capfd.readouterr().err == "orchard-deploy: interrupted\n"
+    assert fake_docker.calls == ["start", "stop", "remove"]
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize(("code", "said"), [(137, "--memory 6g: give it more"), (0, "done")])
+def test_too_little_memory_is_one_line_where_the_job_failed(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str], code: int, said: str
+) -> None:
+    fake_docker.code, fake_docker.out_of_memory = code, True
+    assert run_local(photos) == code
+    assert said in capfd.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("image", ["orchard:none", "other:x"])
+def test_an_image_that_is_not_there_or_not_of_orchard(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str], image: str
+) -> None:
+    assert run_local(photos, image=image) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"orchard-deploy: error: {image}: ")
+    assert not fake_docker.created
+    assert not (photos.parent / "my out").exists()
+
+
+def test_without_an_engine_it_is_one_line_and_the_printed_one_is_there_all_the_same(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{photos}/sock")
+    assert run_local(photos) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"unix://{photos}/sock: No such file or directory: start it" in line
+    assert not (photos.parent / "my out").exists()
+    assert run_local(photos, "--dry-run") == 0
+    assert " docker run " in capfd.readouterr().out
