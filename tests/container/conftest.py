@@ -6,11 +6,13 @@ it out, on Debian. It tests the Dockerfile and the job, not Amazon's system. Bot
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.container)
             item.add_marker(pytest.mark.xdist_group("container"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail where tests in containers run in two processes at once, whatever spread them."""
+    with open(tmp_path_factory.getbasetemp().parent / "containers.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def running_containers() -> set[str]:
