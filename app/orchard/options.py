@@ -112,11 +112,14 @@ def parse_job_options(namespace: argparse.Namespace) -> JobOptions:
 
 def job_options(args: Sequence[str]) -> JobOptions:
     """Parse the arguments of `orchard run`, or raise `UsageError`; the inverse of `JobOptions.to_args`."""
-    parser = _RaisingParser(prog="orchard run", add_help=False, allow_abbrev=False)
+    parser = RaisingParser(prog="orchard run", add_help=False, allow_abbrev=False)
     add_job_arguments(parser)
     return parse_job_options(parser.parse_args(args))
 
 
-class _RaisingParser(argparse.ArgumentParser):
+class RaisingParser(argparse.ArgumentParser):
+    """A parser that never ends the process."""
+
     def error(self, message: str) -> NoReturn:
+        """Raise `UsageError`."""
         raise UsageError(message)

@@ -13,12 +13,11 @@ from orchard.errors import OrchardError
 
 from orchard_deploy.cli import image, local, plan, runs, stack
 from orchard_deploy.errors import AwsError, CredentialsError, DeployError, SpecError
-from orchard_deploy.leaving import LeavingError
 from orchard_deploy.rehearsal import commands as rehearsal
 from orchard_deploy.runs.symptoms import explain
 from orchard_deploy.site import mask_accounts
 from orchard_deploy.spec import SPEC_FILE
-from orchard_deploy.terminal import discard, nobody_reads
+from orchard_deploy.terminal import LeavingError, discard, nobody_reads
 
 # Packages of the extra `deploy`, and what they bring: without it the command is there all the same.
 _EXTRA = ("boto3", "docker", "jsonschema", "requests")

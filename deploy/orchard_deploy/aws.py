@@ -133,6 +133,11 @@ class Aws:
             for page in self._client(service).get_paginator(operation).paginate(**parameters):
                 yield from page.get(key, ())
 
+    def read(self, body: Any, doing: str) -> bytes:
+        """What comes after an answer, an object of S3."""
+        with explained(doing):
+            return bytes(body.read())
+
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             try:

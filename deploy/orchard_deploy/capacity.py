@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchard_deploy.errors import SpecError
 from orchard_deploy.spec import Spec, Worker
@@ -24,22 +23,10 @@ MEMORY: Mapping[int, range] = {
 DISK = range(20, 201)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capacity:
-    """vCPU, GB of memory and GB of disk that workers take together."""
-
-    cpu: int
-    memory: int
-    disk: int
-
-    def __str__(self) -> str:
-        return f"{self.cpu} vCPU, {self.memory} GB of memory, {self.disk} GB of disk"
-
-
-def capacity(spec: Spec) -> Capacity:
+def capacity(spec: Spec) -> Worker:
     """What the runs of a specification may take at once: the application's maximum, and what is billed at most."""
     sizes = vars(spec.executor).items()
-    return Capacity(**{name: getattr(spec.driver, name) + spec.executors * size for name, size in sizes})
+    return Worker(**{name: getattr(spec.driver, name) + spec.executors * size for name, size in sizes})
 
 
 def check_workers(spec: Spec) -> None:
@@ -52,41 +39,21 @@ def check_workers(spec: Spec) -> None:
         raise SpecError(
             f"driver and executors: {spec.driver.cpu} + {spec.executors} x {spec.executor.cpu} = {wanted} vCPU at "
             f"once, and the account's quota is {spec.vcpu_quota}: a run would wait for workers that never come: "
-            f"{_smaller(spec)}, or have the quota L-D05C8A75 raised and write the new one into vcpuQuota"
+            "name fewer or smaller ones, or have the quota L-D05C8A75 raised and write the new one into vcpuQuota"
         )
 
 
 def problem(worker: Worker) -> str | None:
-    """Why there is no such worker, with the nearest ones that there are; None where there is."""
+    """Why there is no such worker, with what there is; None where there is."""
     sizes = MEMORY.get(worker.cpu)
     if sizes is None:
         return f"{worker.cpu} vCPU: a worker has {', '.join(map(str, MEMORY))}"
     if worker.memory not in sizes:
         step = f" in steps of {sizes.step}" if sizes.step > 1 else ""
-        return (
-            f"{worker.cpu} vCPU with {worker.memory} GB: such a worker has {sizes[0]} to {sizes[-1]} GB{step}: "
-            f"the nearest are {' and '.join(_neighbours(worker))}"
-        )
+        return f"{worker.cpu} vCPU with {worker.memory} GB: such a worker has {sizes[0]} to {sizes[-1]} GB{step}"
     if worker.disk not in DISK:
         return f"{worker.disk} GB of disk: a worker has {DISK[0]} to {DISK[-1]} GB"
     return None
-
-
-def _neighbours(worker: Worker) -> list[str]:
-    """The same vCPU with the next less and more memory, and that memory with other vCPU."""
-    sizes, wanted = MEMORY[worker.cpu], worker.memory
-    below = max((size for size in sizes if size < wanted), default=sizes[0])
-    above = min((size for size in sizes if size > wanted), default=sizes[-1])
-    other = {(cpu, wanted) for cpu, sizes in MEMORY.items() if wanted in sizes}
-    return [f"{cpu} vCPU with {size} GB" for cpu, size in sorted({(worker.cpu, below), (worker.cpu, above), *other})]
-
-
-def _smaller(spec: Spec) -> str:
-    room = (spec.vcpu_quota - spec.driver.cpu) // spec.executor.cpu
-    if room >= 1:
-        return f"executors: {room} would fit"
-    fitting = [cpu for cpu in MEMORY if spec.driver.cpu + spec.executors * cpu <= spec.vcpu_quota]
-    return f"executors of {fitting[-1]} vCPU would fit" if fitting else "choose a smaller driver"
 
 
 def fitting_memory(cpu: int, heap: int, overhead: int | None) -> int | None:

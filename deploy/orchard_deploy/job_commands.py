@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from orchard.classifier import options as classifier
 from orchard.classifier.options import EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
-from orchard.errors import UsageError
 from orchard.network.choice import is_folder
-from orchard.options import JobOptions, add_job_arguments, flag, parse_job_options
+from orchard.options import JobOptions, RaisingParser, add_job_arguments, flag, parse_job_options
 
 Options = JobOptions | TrainOptions | EvaluateOptions | PredictOptions | ExportOptions
 RUN = "run"
@@ -76,7 +75,7 @@ def parse(name: str, words: Sequence[str], *, input: str | None = None, output: 
     command = COMMANDS[name]
     named = ((command.input, input), ("output", output))
     places: dict[str, Any] = {option: place for option, place in named if option and place}
-    parser = _RaisingParser(prog=f"orchard {name}", add_help=False, allow_abbrev=False)
+    parser = RaisingParser(prog=f"orchard {name}", add_help=False, allow_abbrev=False)
     command.add_arguments(parser)
     flags = [word for option, place in places.items() for word in (flag(option), place)]
     return replace(command.options(classifier.parse_words(parser, [*flags, *words])), **places)
@@ -89,11 +88,6 @@ def join(name: str, arguments: Sequence[str], extra: Sequence[str]) -> list[str]
     """
     named = [words[:1] and not words[0].startswith("-") for words in (arguments, extra)]
     return [*(arguments[1:] if "classifier" in COMMANDS[name].further and all(named) else arguments), *extra]
-
-
-class _RaisingParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
 
 
 def to_words(name: str, options: Options) -> list[str]:

@@ -6,12 +6,15 @@ import posixpath
 import unicodedata
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from orchard.photos.photo import skip_reason
 
-from orchard_deploy.aws import Aws, explained
 from orchard_deploy.errors import AwsError
 from orchard_deploy.site import S3Place
+
+if TYPE_CHECKING:
+    from orchard_deploy.aws import Aws
 
 
 def bucket_region(aws: Aws, name: str) -> str | None:
@@ -58,16 +61,7 @@ def labels(aws: Aws, place: S3Place) -> Iterator[str]:
 def read(aws: Aws, bucket: str, key: str) -> bytes | None:
     """The content of an object, if there is one."""
     answer = aws.find("s3", "get_object", {"Bucket": bucket, "Key": key}, "NoSuchKey", "404")
-    if answer is None:
-        return None
-    with explained(f"s3 get_object {key}"):  # the content comes after the answer
-        content: bytes = answer["Body"].read()
-        return content
-
-
-def write(aws: Aws, bucket: str, key: str, content: bytes) -> None:
-    """Make an object."""
-    aws.call("s3", "put_object", {"Bucket": bucket, "Key": key, "Body": content})
+    return None if answer is None else aws.read(answer["Body"], f"s3 get_object {key}")
 
 
 def delete_bucket(aws: Aws, bucket: str) -> None:

@@ -121,11 +121,6 @@ class Site:
         return self._filled("bucket", self.spec.bucket) if self.spec.bucket else None
 
     @property
-    def entry_point(self) -> str:
-        """The main file: in the image, or in S3."""
-        return self._filled("entryPoint", self.spec.entry_point)
-
-    @property
     def command(self) -> Command:
         """The command of the job."""
         return COMMANDS[self.spec.command]
@@ -173,20 +168,11 @@ class Site:
     def named_buckets(self) -> dict[str, str]:
         """The buckets that are not the specification's own, so not ours to make, with the keys that name them."""
         places = {**self.reads, "output": self.output, "logs": self.logs}
-        if self.entry_point.startswith("s3"):
-            places["entryPoint"] = parse_place("entryPoint", self.entry_point)
         named: dict[str, list[str]] = {}
         for key, place in places.items():
             if place and place.bucket != self.bucket:
                 named.setdefault(place.bucket, []).append(key)
         return {bucket: ", ".join(keys) for bucket, keys in named.items()}
-
-    @cached_property
-    def code(self) -> S3Place:
-        """Where a main file is uploaded to that is not in the image; `SpecError` without a bucket."""
-        if not self.bucket:
-            raise SpecError("bucket: the specification names none, and an uploaded main file needs one: add it")
-        return S3Place(self.bucket, "code")
 
     def _filled(self, field: str, text: str) -> str:
         values = {"account": self.account.id, "region": self.account.region}

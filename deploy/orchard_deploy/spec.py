@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,14 @@ SCHEMA_FILE = Path(__file__).with_name("emr-serverless.schema.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """The size of one worker: vCPU, GB of memory with the JVM's overhead in it, GB of disk."""
+    """The size of one worker, or of several together: vCPU, GB of memory with the JVM's overhead in it, GB of disk."""
 
     cpu: int
     memory: int
     disk: int
+
+    def __str__(self) -> str:
+        return f"{self.cpu} vCPU, {self.memory} GB of memory, {self.disk} GB of disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +93,13 @@ class Spec:
             raise SpecError(
                 f"arguments of the job: {exc}: mend `arguments` in the specification or the command line"
             ) from exc
-        _check_backbone(getattr(job, "backbone", None), self.backbones)
+        named = getattr(job, "backbone", None)
+        if named and not is_folder(named) and named not in self.backbones:  # of a folder only the job can say
+            raise SpecError(
+                f"arguments of the job: --backbone {named}: the image has {', '.join(self.backbones)}: add it to "
+                "image.backbones in the specification, or name another"
+            )
         return job
-
-
-def _check_backbone(named: str | None, there: Sequence[str]) -> None:
-    """Of a folder only the job can say whether it is there."""
-    if named and not is_folder(named) and named not in there:
-        raise SpecError(
-            f"arguments of the job: --backbone {named}: the image has {', '.join(there)}: add it to image.backbones in "
-            "the specification, or name another"
-        )
 
 
 def load_spec(path: Path) -> Spec:

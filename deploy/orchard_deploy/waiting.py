@@ -33,12 +33,8 @@ def wait_for(
 ) -> T:
     """Ask until the answer is `done`; a service that cannot be reached for a while ends nothing.
 
-    Args:
-        what: is being waited for, for a person.
-        seconds: until giving up.
-
     Raises:
-        WaitError: the deadline has passed.
+        WaitError: the deadline has passed; says `what` was waited for.
     """
     deadline, pause, reached = pace.clock() + seconds, pace.first, True
     while True:

@@ -9,7 +9,7 @@ from orchard.compare import dollars
 from orchard_deploy.cost.money import PRICES_FILE, Rates, estimate, load_prices, load_rates
 from orchard_deploy.spec import SPEC_FILE, load_spec
 
-from tests.aws.conftest import ROOT
+from tests.deploy.conftest import ROOT
 
 PRICES = load_prices(PRICES_FILE, region=dollars.REGION, architecture=dollars.ARCHITECTURE)
 SPEC, RATES = load_spec(ROOT / SPEC_FILE), load_rates()

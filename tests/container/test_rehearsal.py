@@ -8,41 +8,43 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.rehearsal.images import registry
 from orchard_deploy.rehearsal.runners import RunningImage, image_run
 from orchard_deploy.rehearsal.settings import Order
+from orchard_deploy.runs.record import FOLDER_VARIABLE
 
-from tests.aws.conftest import NOTHING, QUICK, Stage, Theatre, context_of, theatre, there, tree, tree_tag  # noqa: F401 (fixtures)
 from tests.container.conftest import CLI, running_containers
-from tests.deploy.conftest import ROOT
+from tests.deploy.cloud import BUCKET, NOTHING, everything_there
+from tests.deploy.conftest import ROOT, enter, tree, tree_tag
+from tests.deploy.rehearsal.account import Account, over_http
+from tests.deploy.test_over_http import QUICK
 from tests.run.golden import Golden
 from tests.runs import Output
+
+__all__ = ["tree"]
 
 pytestmark = [pytest.mark.container, pytest.mark.usefixtures("registry_program")]
 
 
 @pytest.fixture
-def stage(theatre: Theatre, engine: str) -> Stage:  # noqa: F811
+def account(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """A rehearsal with a registry, whose runs are containers."""
-    return with_registry(theatre)
+    with registry() as images:
 
+        def start(order: Order) -> RunningImage:
+            return RunningImage(image_run(order, images.host, 6 << 30, opened.environ), CLI)
 
-def with_registry(theatre: Theatre, **options: Any) -> Stage:  # noqa: F811
-    found = theatre.stack.enter_context(registry())
-
-    def start(order: Order) -> RunningImage:
-        return RunningImage(image_run(order, found.host, 6 << 30, opened.environ), CLI)
-
-    opened = theatre.wire(images=found, run=start, **options)
-    return opened
+        with over_http(timings=replace(QUICK, minute=60.0), images=images, run=start) as opened:
+            enter(opened, monkeypatch)
+            monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "records"))
+            yield opened
 
 
 @pytest.fixture
-def named(tree: Path, small_image: str) -> Iterator[str]:  # noqa: F811
+def named(tree: Path, small_image: str) -> Iterator[str]:
     """A small image under the name that the tree's image has."""
     name = f"orchard:{tree_tag(tree)}"
     subprocess.run([CLI, "tag", small_image, name], check=True)
@@ -57,17 +59,14 @@ def named(tree: Path, small_image: str) -> Iterator[str]:  # noqa: F811
     )
 
 
-def orchard(tree: Path, capsys: pytest.CaptureFixture[str], name: str, *words: str) -> tuple[int, str, str]:  # noqa: F811
+def orchard(tree: Path, capsys: pytest.CaptureFixture[str], name: str, *words: str) -> tuple[int, str, str]:
     code = main([name, "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree), *words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
 
 def test_an_image_is_pushed_once_with_the_login_of_ecr(
-    tree: Path,  # noqa: F811
-    stage: Stage,
-    named: str,
-    capsys: pytest.CaptureFixture[str],
+    tree: Path, account: Account, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, err = orchard(tree, capsys, "push")
     assert (code, "ECR repository orchard: there is none in us-east-1: `orchard-deploy up` makes it" in err) == (
@@ -79,7 +78,7 @@ def test_an_image_is_pushed_once_with_the_login_of_ecr(
     assert code == 0
     digest = out.strip().removeprefix("orchard@")
     assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
-    found = stage.behind("ecr").describe_images(repositoryName="orchard")["imageDetails"]
+    found = account.behind("ecr").describe_images(repositoryName="orchard")["imageDetails"]
     assert [image["imageDigest"] for image in found] == [digest]
     code, again, err = orchard(tree, capsys, "push")
     assert (code, again) == (0, out)
@@ -90,19 +89,12 @@ def test_an_image_is_pushed_once_with_the_login_of_ecr(
 
 
 def test_the_reference_experiment_from_up_to_down(
-    theatre: Theatre,  # noqa: F811
-    engine: str,
-    image: str,
-    stand_in_spec: Path,
-    shared: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    account: Account, image: str, stand_in_spec: Path, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """50 photos from S3 to S3 through the pushed image, by the commands that a person types; and nothing stays."""
     golden = Golden(shared, "sample50", tmp_path / "golden")
     spec = tmp_path / "emr-serverless.json"
     spec.write_text(stand_in_spec.read_text(encoding="utf-8"), encoding="utf-8")
-    stage = with_registry(theatre, timings=replace(QUICK, minute=60.0))
 
     def orchard_deploy(name: str, *words: str) -> tuple[str, str]:
         code = main([name, "--spec", str(spec), "--tree", str(ROOT), *words])
@@ -115,13 +107,13 @@ def test_the_reference_experiment_from_up_to_down(
     orchard_deploy("up")
     _, err = orchard_deploy("up")
     assert err == "orchard-deploy: everything is as it should be\n"
-    upload(stage, golden)
+    upload(account, golden)
     out, err = orchard_deploy("submit", "--wait", "--budget", "1.00", "--verbose")
     assert "50 = 50 featurized + 0 rejected" in out
     assert "USD (billed)" in err
     run = out.split()[-1]
     assert f"run {run}: SUCCESS" in err
-    folder = download(stage, tmp_path / "out")
+    folder = download(account, tmp_path / "out")
     golden.assert_same(Output(folder))
     report = Output(folder).report
     assert report["pca"]["k"] == 17
@@ -135,23 +127,22 @@ def test_the_reference_experiment_from_up_to_down(
     assert (bill["photos"], bill["billed"]) == (50, True)
     assert 0.015 < bill["amount"] < 1  # a minute of 12 vCPU and 48 GB at least
     (entry,) = json.loads(orchard_deploy("status", "--json")[0])["runs"]
-    assert entry["digest"] == stage.serverless.jobs[run].digest
+    assert entry["digest"] == account.serverless.jobs[run].digest
     orchard_deploy("down", "--with-data")
-    assert there(stage) == NOTHING
+    assert everything_there(account.behind) == NOTHING
     assert not running_containers()
 
 
-def upload(stage: Stage, golden: Golden) -> None:
+def upload(account: Account, golden: Golden) -> None:
     for path in golden.photos.rglob("*.jpg"):
         key = path.relative_to(golden.photos).as_posix()
-        stage.write(f"s3://orchard-123456789012-us-east-1/photos/{key}", path.read_bytes())
+        account.write(f"s3://{BUCKET}/photos/{key}", path.read_bytes())
 
 
-def download(stage: Stage, folder: Path) -> Path:
-    s3 = stage.behind("s3")
-    bucket = "orchard-123456789012-us-east-1"
-    for found in s3.list_objects_v2(Bucket=bucket, Prefix="features/")["Contents"]:
+def download(account: Account, folder: Path) -> Path:
+    s3 = account.behind("s3")
+    for found in s3.list_objects_v2(Bucket=BUCKET, Prefix="features/")["Contents"]:
         path = folder / found["Key"].removeprefix("features/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, found["Key"], str(path))
+        s3.download_file(BUCKET, found["Key"], str(path))
     return folder

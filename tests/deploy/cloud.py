@@ -93,15 +93,20 @@ class Cloud:
 
     def there(self) -> dict[str, list[str]]:
         """What exists."""
-        ecr, iam, s3, emr = (self.behind(name) for name in ("ecr", "iam", "s3", "emr-serverless"))
-        applications = [each for each in emr.list_applications()["applications"] if each["state"] != "TERMINATED"]
-        return {
-            "stacks": [each["StackName"] for each in self.behind("cloudformation").describe_stacks()["Stacks"]],
-            "repositories": [each["repositoryName"] for each in ecr.describe_repositories()["repositories"]],
-            "roles": [each["RoleName"] for each in iam.list_roles()["Roles"]],
-            "buckets": [each["Name"] for each in s3.list_buckets()["Buckets"]],
-            "applications": [each["name"] for each in applications],
-        }
+        return everything_there(self.behind)
+
+
+def everything_there(behind: Callable[[str], Any]) -> dict[str, list[str]]:
+    """What exists in an account, by a service's client."""
+    ecr, iam, s3, emr = (behind(name) for name in ("ecr", "iam", "s3", "emr-serverless"))
+    applications = [each for each in emr.list_applications()["applications"] if each["state"] != "TERMINATED"]
+    return {
+        "stacks": [each["StackName"] for each in behind("cloudformation").describe_stacks()["Stacks"]],
+        "repositories": [each["repositoryName"] for each in ecr.describe_repositories()["repositories"]],
+        "roles": [each["RoleName"] for each in iam.list_roles()["Roles"]],
+        "buckets": [each["Name"] for each in s3.list_buckets()["Buckets"]],
+        "applications": [each["name"] for each in applications],
+    }
 
 
 NOTHING: dict[str, list[str]] = {"stacks": [], "repositories": [], "roles": [], "buckets": [], "applications": []}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tests.deploy.rehearsal.account import Account
 
 ROOT = Path(__file__).resolve().parents[2]
+_NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
@@ -106,3 +109,19 @@ def fake_docker(monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
     engine = FakeDocker()
     monkeypatch.setattr("docker.from_env", lambda: engine)
     return engine
+
+
+@pytest.fixture
+def folder_of_a_user() -> Iterator[Path]:
+    """A folder of an ordinary user, who this process is to the end of the test: root may read and write everywhere."""
+    with TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        if os.getuid() != 0:
+            yield Path(name)
+            return
+        os.chown(name, _NOBODY, -1)
+        os.setresuid(_NOBODY, _NOBODY, 0)
+        try:
+            yield Path(name)
+        finally:
+            os.setresuid(0, 0, 0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchard_deploy.capacity import MEMORY, Capacity, capacity, check_workers, fitting_memory, problem
+from orchard_deploy.capacity import MEMORY, capacity, check_workers, fitting_memory, problem
 from orchard_deploy.errors import SpecError
 from orchard_deploy.spec import Spec, Worker
 
@@ -18,34 +17,19 @@ CPUS = st.sampled_from(sorted(MEMORY))
 
 def test_check_workers_accepts_the_projects_own_sizes(spec: Spec) -> None:
     check_workers(spec)
-    assert capacity(spec) == Capacity(cpu=12, memory=48, disk=60)
+    assert capacity(spec) == Worker(cpu=12, memory=48, disk=60)
 
 
 @given(cpu=CPUS, memory=st.integers(1, 130))
-def test_problem_is_none_exactly_for_sizes_of_the_table_and_names_sizes_that_exist(cpu: int, memory: int) -> None:
-    reason = problem(Worker(cpu=cpu, memory=memory, disk=20))
-    assert (reason is None) == (memory in MEMORY[cpu])
-    if reason:
-        named = [
-            (int(cpu), int(size))
-            for cpu, size in re.findall(r"(\d+) vCPU with (\d+) GB", reason.partition("nearest are")[2])
-        ]
-        assert named
-        assert all(size in MEMORY[cpu] for cpu, size in named)
+def test_problem_is_none_exactly_for_sizes_of_the_table(cpu: int, memory: int) -> None:
+    assert (problem(Worker(cpu=cpu, memory=memory, disk=20)) is None) == (memory in MEMORY[cpu])
 
 
 @pytest.mark.parametrize(
     ("worker", "message"),
     [
-        (
-            Worker(cpu=4, memory=31, disk=20),
-            "4 vCPU with 31 GB: such a worker has 8 to 30 GB: the nearest are 4 vCPU with 30 GB",
-        ),
-        (Worker(cpu=8, memory=62, disk=20), "16 to 60 GB in steps of 4: the nearest are 8 vCPU with 60 GB"),
-        (
-            Worker(cpu=8, memory=22, disk=20),
-            "the nearest are 4 vCPU with 22 GB and 8 vCPU with 20 GB and 8 vCPU with 24 GB",
-        ),
+        (Worker(cpu=4, memory=31, disk=20), "4 vCPU with 31 GB: such a worker has 8 to 30 GB"),
+        (Worker(cpu=8, memory=62, disk=20), "8 vCPU with 62 GB: such a worker has 16 to 60 GB in steps of 4"),
         (Worker(cpu=3, memory=8, disk=20), "3 vCPU: a worker has 1, 2, 4, 8, 16"),
         (Worker(cpu=4, memory=16, disk=300), "300 GB of disk: a worker has 20 to 200 GB"),
     ],
@@ -57,9 +41,8 @@ def test_problem_names_what_there_is(worker: Worker, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"executors": 4}, r"4 \+ 4 x 4 = 20 vCPU at once.*quota is 16.*executors: 3 would fit"),
-        ({"executor": Worker(cpu=16, memory=64, disk=20)}, r"4 \+ 2 x 16 = 36.*executors of 4 vCPU would fit"),
-        ({"driver": Worker(cpu=16, memory=64, disk=20)}, r"16 \+ 2 x 4 = 24.*choose a smaller driver"),
+        ({"executors": 4}, r"4 \+ 4 x 4 = 20 vCPU at once.*quota is 16.*name fewer or smaller ones"),
+        ({"driver": Worker(cpu=16, memory=64, disk=20)}, r"16 \+ 2 x 4 = 24"),
         ({"executor": Worker(cpu=4, memory=31, disk=20)}, "executor: 4 vCPU with 31 GB"),
     ],
 )

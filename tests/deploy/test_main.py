@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from orchard_deploy.__main__ import main
 
-from tests.deploy.conftest import write_tree
+from tests.deploy.conftest import ROOT, write_tree
 from tests.deploy.rehearsal.account import Account
 
 Typed = Callable[..., tuple[int, str]]
@@ -84,3 +87,46 @@ def test_help_and_version(word: str, capsys: pytest.CaptureFixture[str]) -> None
         main([word])
     assert raised.value.code == 0
     assert "orchard-deploy" in capsys.readouterr().out
+
+
+def deploy(*words: str, stdout: int, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orchard_deploy", *words]
+    settings = {
+        "PYTHONUNBUFFERED": "",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        **environ,
+    }
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def test_an_endpoint_that_is_none_is_one_line() -> None:
+    done = deploy("plan", stdout=subprocess.DEVNULL, AWS_ENDPOINT_URL="nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "orchard-deploy: error: AWS settings: Invalid endpoint: nonsense: check AWS_ENDPOINT_URL"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("tag",), ("tag", "--json"), ("plan", "--offline", "--json"), ("plan", "--help")], ids=" ".join
+)
+def test_whoever_reads_no_further_gets_no_error(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = deploy(*words, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = deploy("tag", "--json", stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "orchard-deploy: error: the output: No space left on device: make room, then call again\n"

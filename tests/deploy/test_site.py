@@ -60,8 +60,8 @@ def test_slug_is_a_stacks_name(site: Site, name: str, slug: str) -> None:
 
 def test_named_buckets_are_those_of_others_with_the_keys_that_name_them(site: Site) -> None:
     assert site.named_buckets == {}
-    spec = replace(site.spec, input="s3://fruits/a", logs="s3://fruits/b", entry_point="s3://code/main.py")
-    assert Site(spec, site.account).named_buckets == {"fruits": "input, logs", "code": "entryPoint"}
+    spec = replace(site.spec, input="s3://fruits/a", logs="s3://fruits/b")
+    assert Site(spec, site.account).named_buckets == {"fruits": "input, logs"}
 
 
 @pytest.mark.parametrize("field", ["input", "output", "logs"])
@@ -75,3 +75,18 @@ def test_a_location_that_is_none_is_refused_by_its_key(site: Site, field: str, t
 def test_parse_place_takes_both_schemes_and_no_slash_at_the_end() -> None:
     assert parse_place("x", "s3a://fruits/a/b/") == parse_place("x", "s3://fruits/a/b") == S3Place("fruits", "a/b")
     assert str(parse_place("x", "s3://fruits")) == "s3://fruits"
+
+
+def test_named_buckets_of_what_arguments_name(site: Site) -> None:
+    arguments = ("s3://fruits/classifier", "--labels", "s3://fruits/classes.csv")
+    spec = replace(site.spec, command="evaluate", input="s3://{bucket}/in", arguments=arguments)
+    assert Site(spec, site.account).named_buckets == {"fruits": "CLASSIFIER, --labels"}
+
+
+@pytest.mark.parametrize(
+    ("place", "other", "held"),
+    [("a", "a", True), ("a", "a/b", True), ("a", "ab", False), ("", "a", True), ("a/b", "a", False), ("a", "", False)],
+)
+def test_what_a_place_holds(place: str, other: str, held: bool) -> None:
+    assert S3Place("bucket", place).holds(S3Place("bucket", other)) == held
+    assert not S3Place("bucket", place).holds(S3Place("another", other))

@@ -43,7 +43,7 @@ def test_spec_has_the_fields_of_the_schema() -> None:
     [
         ({"executors": 0}, "executors: 0 is less than the minimum of 1"),
         ({"executor": {"cpu": 3, "memory": 16, "disk": 20}}, r"executor.cpu: 3 is not one of \[1, 2, 4, 8, 16\]"),
-        ({"entryPoint": "main.py"}, "entryPoint: 'main.py' does not match"),
+        ({"entryPoint": "s3://fruits/main.py"}, "entryPoint: 's3://fruits/main.py' does not match"),
         ({"sparkProperties": {"hive.x": "1"}}, "sparkProperties: 'hive.x' does not match"),
         ({"excutors": 2}, "the top level: Additional properties are not allowed"),
         ({"command": "report"}, "command: 'report' is not one of"),

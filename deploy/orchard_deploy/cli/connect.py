@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchard_deploy import context
 from orchard_deploy.capacity import check_workers
@@ -12,33 +13,44 @@ from orchard_deploy.runs.record import record_file
 from orchard_deploy.runs.spark import spark_properties
 from orchard_deploy.site import Site
 from orchard_deploy.spec import Spec, load_spec
-from orchard_deploy.targets import TARGETS, spec_for
+from orchard_deploy.targets import SERVERLESS, TARGETS, spec_for
 
 if TYPE_CHECKING:
     from orchard_deploy.aws import Aws
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Parents = list[argparse.ArgumentParser]
+Flags = Mapping[str, str | dict[str, Any]]
+TARGET: Flags = {
+    "--target": {
+        "choices": TARGETS,
+        "default": SERVERLESS.name,
+        "help": "EMR Serverless or EMR on EKS (default %(default)s)",
+    }
+}
+# The flags of every command about AWS; those of one service lack the target.
+ACCOUNT: Flags = {
+    "--profile": {"metavar": "NAME", "help": "profile of ~/.aws (default: AWS_PROFILE, else boto3's chain)"},
+    "--region": {"metavar": "NAME", "help": "AWS region (default: the specification's, AWS_REGION, the profile's)"},
+}
+AWS: Flags = {**ACCOUNT, **TARGET}
 
 
-def aws_arguments(*, target: bool = True) -> argparse.ArgumentParser:
-    """The flags that every command about AWS has."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--profile", metavar="NAME", help="profile of ~/.aws (default: AWS_PROFILE, else boto3's chain)"
-    )
-    parser.add_argument(
-        "--region", metavar="NAME", help="AWS region (default: the specification's, AWS_REGION, the profile's)"
-    )
-    if target:
-        add_target(parser)
+def add_command(
+    commands: Commands,
+    parents: Parents,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    about: str,
+    flags: Flags,
+    **defaults: object,
+) -> argparse.ArgumentParser:
+    """Give the command line a command that calls `run`; a flag with nothing but a help text is a switch."""
+    parser = commands.add_parser(name, parents=parents, help=about, description=about)
+    for flag, form in flags.items():
+        parser.add_argument(flag, **(form if isinstance(form, dict) else {"action": "store_true", "help": form}))
+    parser.set_defaults(command=run, **defaults)
     return parser
-
-
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Give a command `--target`."""
-    parser.add_argument(
-        "--target", choices=TARGETS, default="serverless", help="EMR Serverless or EMR on EKS (default %(default)s)"
-    )
 
 
 def target_spec(arguments: argparse.Namespace) -> Spec:

@@ -8,33 +8,32 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from orchard_deploy.cli.connect import add_target, aws_arguments, connect, target_spec
+from orchard_deploy.cli.connect import AWS, TARGET, Commands, Flags, Parents, add_command, connect, target_spec
 from orchard_deploy.image.tag import image_name, image_tag, ingredients
 from orchard_deploy.terminal import say
 
 if TYPE_CHECKING:
-    from orchard_deploy.cli.connect import Commands
     from orchard_deploy.image.docker_engine import DockerEngine
 
 
-def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands, parents: Parents) -> None:
     """Give the command line these commands."""
-    tag = commands.add_parser("tag", parents=parents, help="the image's tag, from the content of what is baked")
-    add_target(tag)
-    tag.add_argument("--json", action="store_true", help="with all that went in and its SHA-256, as JSON")
-    tag.set_defaults(command=_tag)
-
-    build = commands.add_parser("build", parents=parents, help="build the image unless it already exists")
-    add_target(build)
-    build.add_argument("--force", action="store_true", help="build even if the image exists")
-    build.add_argument("--docker", default="docker", metavar="PATH", help="Docker's command line (default %(default)s)")
-    build.add_argument("--dry-run", action="store_true", help="print the command instead")
-    build.set_defaults(command=_build)
-
-    push = commands.add_parser("push", parents=[*parents, aws_arguments()], help="push the image unless it is there")
-    push.add_argument("--registry", metavar="HOST[:PORT]", help="registry to push to (default: ECR of the account)")
-    push.add_argument("--dry-run", action="store_true", help="print what would be pushed")
-    push.set_defaults(command=_push)
+    tag: Flags = {**TARGET, "--json": "with all that went in and its SHA-256, as JSON"}
+    add_command(commands, parents, "tag", _tag, "the image's tag, from the content of what is baked", tag)
+    build: Flags = {
+        **TARGET,
+        "--force": "build even if the image exists",
+        "--docker": {"default": "docker", "metavar": "PATH", "help": "Docker's command line (default %(default)s)"},
+        "--dry-run": "print the command instead",
+    }
+    add_command(commands, parents, "build", _build, "build the image unless it already exists", build)
+    registry = "registry to push to (default: ECR of the account)"
+    push: Flags = {
+        **AWS,
+        "--registry": {"metavar": "HOST[:PORT]", "help": registry},
+        "--dry-run": "print what would be pushed",
+    }
+    add_command(commands, parents, "push", _push, "push the image unless it is there", push)
 
 
 def _tag(arguments: argparse.Namespace) -> int:

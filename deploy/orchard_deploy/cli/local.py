@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from orchard_deploy.cli.connect import Commands, Flags, Parents, add_command
 from orchard_deploy.errors import EngineError, SpecError
 from orchard_deploy.image.tag import image_name
 from orchard_deploy.job_commands import COMMANDS, shown
@@ -18,27 +18,26 @@ from orchard_deploy.site import PLACEHOLDER
 from orchard_deploy.spec import Spec, load_spec
 from orchard_deploy.terminal import say
 
-if TYPE_CHECKING:
-    from orchard_deploy.cli.connect import Commands
 
-
-def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands, parents: Parents) -> None:
     """Give the command line this command."""
-    example = (
-        "Arguments behind `--` go to the job: orchard-deploy run-local --input photos --output out -- --varieties 5"
-    )
-    described = "run the image on this machine by the job specification"
-    parser = commands.add_parser("run-local", parents=parents, help=described, epilog=example)
-    add = parser.add_argument
-    add("--input", metavar="DIR", help="what the command reads, photos or the output of a run; or s3:// address")
-    add("--output", metavar="DIR", help="folder for the results, the file for export, or s3:// address")
-    add("--image", metavar="NAME", help="image to run (default: the one of this source tree)")
-    add("--slots", type=int, default=4, metavar="N", help="task slots, local[N] (default %(default)s)")
-    add("--cpus", type=float, metavar="N", help="cores it may use (default: all that the engine has)")
-    add("--memory", default="6g", metavar="SIZE", help="memory it may use (default %(default)s)")
-    add("--network", metavar="NAME", help="Docker network (default: none; bridge where an address is s3://)")
-    add("--dry-run", action="store_true", help="print the line with `docker run` that does the same, instead")
-    parser.set_defaults(command=_run_local)
+    reads = "what the command reads, photos or the output of a run; or s3:// address"
+    writes = "folder for the results, the file for export, or s3:// address"
+    network = "Docker network (default: none; bridge where an address is s3://)"
+    flags: Flags = {
+        "--input": {"metavar": "DIR", "help": reads},
+        "--output": {"metavar": "DIR", "help": writes},
+        "--image": {"metavar": "NAME", "help": "image to run (default: the one of this source tree)"},
+        "--slots": {"type": int, "default": 4, "metavar": "N", "help": "task slots, local[N] (default %(default)s)"},
+        "--cpus": {"type": float, "metavar": "N", "help": "cores it may use (default: all that the engine has)"},
+        "--memory": {"default": "6g", "metavar": "SIZE", "help": "memory it may use (default %(default)s)"},
+        "--network": {"metavar": "NAME", "help": network},
+        "--dry-run": "print the line with `docker run` that does the same, instead",
+    }
+    about = "run the image on this machine by the job specification"
+    parser = add_command(commands, parents, "run-local", _run_local, about, flags)
+    example = "orchard-deploy run-local --input photos --output out -- --varieties 5"
+    parser.epilog = f"Arguments behind `--` go to the job: {example}"
 
 
 def _run_local(arguments: argparse.Namespace) -> int:

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchard_deploy.capacity import capacity, check_workers
-from orchard_deploy.cli.connect import aws_arguments, connect, target_spec
+from orchard_deploy.cli.connect import AWS, Commands, Flags, Parents, add_command, connect, target_spec
 from orchard_deploy.cost.money import Money, add_money, count_photos, money_lines, money_of
 from orchard_deploy.errors import SpecError
 from orchard_deploy.image.tag import image_tag, ingredients
@@ -19,28 +19,29 @@ from orchard_deploy.runs import payloads
 from orchard_deploy.site import Site, offline_account
 from orchard_deploy.stack.changes import change_lines
 from orchard_deploy.stack.parameters import parameter_list, template
+from orchard_deploy.stack.up import Plan, plan_offline, plan_up
 from orchard_deploy.targets import EKS, SERVERLESS, TARGETS, Target
 from orchard_deploy.terminal import say
-
-if TYPE_CHECKING:
-    from orchard_deploy.cli.connect import Commands
-    from orchard_deploy.stack.up import Plan
 
 # The region of `plan --offline` where none is set.
 _ASSUMED = "us-east-1"
 
 
-def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands, parents: Parents) -> None:
     """Give the command line this command."""
+    flags: Flags = {
+        **AWS,
+        "--offline": "do not call AWS; assume nothing exists",
+        "--account": {"metavar": "NUMBER", "help": "account to write into the files, with --offline"},
+        "--output": {
+            "type": Path,
+            "metavar": "DIR",
+            "help": "write template, parameters and a run's input for the AWS CLI",
+        },
+        "--json": "print everything as JSON",
+    }
     about = "show what `up` would change, and what a run costs; changes nothing"
-    parser = commands.add_parser("plan", parents=[*parents, aws_arguments()], help=about, description=about)
-    add = parser.add_argument
-    add("--offline", action="store_true", help="do not call AWS; assume nothing exists")
-    add("--account", metavar="NUMBER", help="account to write into the files, with --offline")
-    add("--output", type=Path, metavar="DIR", help="write template, parameters and a run's input for the AWS CLI")
-    add("--json", action="store_true", help="print everything as JSON")
-    add_money(parser)
-    parser.set_defaults(command=_plan)
+    add_money(add_command(commands, parents, "plan", _plan, about, flags))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,6 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _offline(arguments: argparse.Namespace) -> _Shown:
-    from orchard_deploy.stack.up import plan_offline
-
     spec, target = target_spec(arguments), TARGETS[arguments.target]
     check_workers(spec)
     region = spec.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -88,8 +87,6 @@ def _offline(arguments: argparse.Namespace) -> _Shown:
 
 
 def _online(arguments: argparse.Namespace) -> _Shown:
-    from orchard_deploy.stack.up import plan_up
-
     context = connect(arguments)
     plan = plan_up(context)
     photos = count_photos(context, arguments.photos, ())

@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchard_deploy.cli.connect import aws_arguments, connect
+from orchard_deploy.cli.connect import ACCOUNT, AWS, Commands, Flags, Parents, add_command, connect
 from orchard_deploy.context import Context
+from orchard_deploy.cost.bill import bill_facts, bill_lines
 from orchard_deploy.cost.money import (
     add_money,
     add_prices,
@@ -23,47 +23,62 @@ from orchard_deploy.cost.money import (
     money_of,
 )
 from orchard_deploy.errors import DeployError
-from orchard_deploy.leaving import listening
+from orchard_deploy.runs.known import choose_run
+from orchard_deploy.runs.logs import Choice
 from orchard_deploy.runs.payloads import job_arguments
+from orchard_deploy.runs.planning import Wanted
 from orchard_deploy.runs.record import Submission
+from orchard_deploy.runs.status import status_facts, status_lines
+from orchard_deploy.runs.stay import stay
+from orchard_deploy.runs.submit import look_ahead, submit, under_way
+from orchard_deploy.runs.tail import follow_logs, print_line
+from orchard_deploy.runs.watch import Watch, longest_wait, shown_by
 from orchard_deploy.targets import SERVERLESS
+from orchard_deploy.terminal import listening
 
-# What needs boto3 is imported where it is used, so that the command line starts without it.
-if TYPE_CHECKING:
-    from orchard_deploy.runs.planning import Wanted
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-    Parents = list[argparse.ArgumentParser]
+_JSON = "print the same as JSON"
+_RUN: Flags = {"--run": {"metavar": "ID", "help": "the run (default: the last one)"}}
 
 
 def add_to(commands: Commands, parents: Parents) -> None:
     """Give the command line these commands."""
-    for add in (_add_submit, _add_status, _add_logs, _add_cost, _add_cancel):
-        add(commands, parents)
+    _add_submit(commands, parents)
+    about = "what exists, what differs from the specification, and how far the runs are"
+    add_command(commands, parents, "status", _status, about, {**AWS, "--json": _JSON})
+    logs: Flags = {
+        **AWS,
+        **_RUN,
+        "--executors": "of the executors instead of the driver",
+        "--stream": {"choices": ("stdout", "stderr"), "help": "only this one"},
+        "--attempt": {"type": int, "metavar": "N", "help": "of this attempt (default: the last one)"},
+        "--follow": "stay until the run is over",
+    }
+    about = "the logs of a run: standard output and error of driver or executors"
+    add_command(commands, parents, "logs", _logs, about, logs)
+    photos = "photos that it featurized (default: by the report in its output)"
+    cost: Flags = {**ACCOUNT, **_RUN, "--photos": {"type": int, "metavar": "N", "help": photos}, "--json": _JSON}
+    about = "what a run cost: what EMR Serverless billed, times the prices"
+    add_prices(add_command(commands, parents, "cost", _cost, about, cost, target=SERVERLESS.name))
+    cancel: Flags = {**AWS, **_RUN, "--dry-run": "say which run it would be"}
+    add_command(commands, parents, "cancel", _cancel, "end a run, and wait until it is over", cancel)
 
 
 def _add_submit(commands: Commands, parents: Parents) -> None:
-    about = "start a run of the image in ECR"
-    parser = commands.add_parser(
-        "submit",
-        parents=[*parents, aws_arguments()],
-        help=about,
-        description=about,
-        epilog="Arguments behind `--` go to the job.",
-    )
-    upload = "upload this main file to S3 and run it instead of the image's own"
-    parser.add_argument("--upload-main", type=Path, metavar="FILE", help=upload)
-    budget = "refuse if the worst case costs more"
-    parser.add_argument("--budget", type=_number("amount of money", 0), metavar="AMOUNT", help=budget)
-    parser.add_argument("--wait", action="store_true", help="wait for the run: show states, driver log and cost")
-    minutes = "give up after M minutes (default: the queue's and the run's own time-outs + 30)"
-    parser.add_argument("--wait-minutes", type=_number("number of minutes", 1e-9), metavar="M", help=minutes)
-    parser.add_argument("--verbose", action="store_true", help="with --wait, show Spark's own log too")
-    parser.add_argument("--detach", action="store_true", help="do not cancel the run if this command is interrupted")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and the input of the call")
-    parser.add_argument("--json", action="store_true", help="print the submission as JSON")
+    budget, minutes = _number("amount of money", 0), _number("number of minutes", 1e-9)
+    longest = "give up after M minutes (default: the queue's and the run's own time-outs + 30)"
+    flags: Flags = {
+        **AWS,
+        "--budget": {"type": budget, "metavar": "AMOUNT", "help": "refuse if the worst case costs more"},
+        "--wait": "wait for the run: show states, driver log and cost",
+        "--wait-minutes": {"type": minutes, "metavar": "M", "help": longest},
+        "--verbose": "with --wait, show Spark's own log too",
+        "--detach": "do not cancel the run if this command is interrupted",
+        "--dry-run": "print what would be done, and the input of the call",
+        "--json": "print the submission as JSON",
+    }
+    parser = add_command(commands, parents, "submit", _submit, "start a run of the image in ECR", flags)
+    parser.epilog = "Arguments behind `--` go to the job."
     add_money(parser)
-    parser.set_defaults(command=_submit)
 
 
 def _number(what: str, least: float) -> Callable[[str], float]:
@@ -77,17 +92,11 @@ def _number(what: str, least: float) -> Callable[[str], float]:
 
 
 def _submit(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.runs.planning import Wanted
-    from orchard_deploy.runs.submit import submit
-
     with listening() if arguments.wait else nullcontext():  # the run must not outlive this command unseen
         context = connect(arguments)
         job_arguments(context.site, arguments.extra)
-        wanted = Wanted(
-            extra=arguments.extra,
-            main_file=arguments.upload_main,
-            photos=count_photos(context, arguments.photos, arguments.extra),
-        )
+        photos = count_photos(context, arguments.photos, arguments.extra)
+        wanted = Wanted(extra=arguments.extra, photos=photos)
         _weigh(context, wanted, arguments)
         if arguments.dry_run:
             return _dry_run(context, wanted)
@@ -109,8 +118,6 @@ def _weigh(context: Context, wanted: Wanted, arguments: argparse.Namespace) -> N
 
 
 def _dry_run(context: Context, wanted: Wanted) -> int:
-    from orchard_deploy.runs.submit import look_ahead, under_way
-
     planned = look_ahead(context, wanted)
     same = under_way(context, planned)
     if not (same and same.run):
@@ -119,9 +126,6 @@ def _dry_run(context: Context, wanted: Wanted) -> int:
 
 
 def _stay(context: Context, submission: Submission, arguments: argparse.Namespace) -> Submission:
-    from orchard_deploy.runs.stay import stay
-    from orchard_deploy.runs.watch import longest_wait, shown_by
-
     if context.site.logs is None:
         context.say("the specification has no `logs`, so the driver's lines are not shown")
     seconds = longest_wait(context.site.spec, context.target, arguments.wait_minutes)
@@ -133,8 +137,6 @@ def _stay(context: Context, submission: Submission, arguments: argparse.Namespac
 
 def _say_cost(context: Context, ended: Submission, arguments: argparse.Namespace) -> None:
     """A run that went well has gone well, whether or not its bill can be had."""
-    from orchard_deploy.cost.bill import bill_lines
-
     try:
         for line in bill_lines(_bill(context, ended, arguments, photos=None)):
             context.say(line)
@@ -142,16 +144,7 @@ def _say_cost(context: Context, ended: Submission, arguments: argparse.Namespace
         context.say(f"{error}; `orchard-deploy cost --run {ended.run}` asks again")
 
 
-def _add_status(commands: Commands, parents: Parents) -> None:
-    about = "what exists, what differs from the specification, and how far the runs are"
-    parser = commands.add_parser("status", parents=[*parents, aws_arguments()], help=about, description=about)
-    parser.add_argument("--json", action="store_true", help="print the same as JSON")
-    parser.set_defaults(command=_status)
-
-
 def _status(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.runs.status import status_facts, status_lines
-
     return _print(status_facts(connect(arguments)), status_lines, arguments)
 
 
@@ -162,71 +155,32 @@ def _print(
     return 0
 
 
-def _add_logs(commands: Commands, parents: Parents) -> None:
-    about = "the logs of a run: standard output and error of driver or executors"
-    parser = commands.add_parser("logs", parents=[*parents, aws_arguments()], help=about, description=about)
-    _add_run(parser)
-    parser.add_argument("--executors", action="store_true", help="of the executors instead of the driver")
-    parser.add_argument("--stream", choices=("stdout", "stderr"), help="only this one")
-    parser.add_argument("--attempt", type=int, metavar="N", help="of this attempt (default: the last one)")
-    parser.add_argument("--follow", action="store_true", help="stay until the run is over")
-    parser.set_defaults(command=_logs)
-
-
 def _logs(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.runs.logs import Choice
-    from orchard_deploy.runs.tail import follow_logs, print_line
-
     context = connect(arguments)
     streams = (arguments.stream,) if arguments.stream else ("stdout", "stderr")
     every = arguments.follow and not arguments.attempt
     choice = Choice(executors=arguments.executors, streams=streams, attempt=arguments.attempt, every_attempt=every)
-    follow_logs(context, _chosen(context, arguments), choice, follow=arguments.follow, show=print_line)
+    follow_logs(context, choose_run(context, arguments.run), choice, follow=arguments.follow, show=print_line)
     return 0
 
 
-def _add_cost(commands: Commands, parents: Parents) -> None:
-    about = "what a run cost: what EMR Serverless billed, times the prices"
-    parser = commands.add_parser("cost", parents=[*parents, aws_arguments(target=False)], help=about, description=about)
-    _add_run(parser)
-    photos = "photos that it featurized (default: by the report in its output)"
-    parser.add_argument("--photos", type=int, metavar="N", help=photos)
-    parser.add_argument("--json", action="store_true", help="print the same as JSON")
-    add_prices(parser)
-    parser.set_defaults(command=_cost, target=SERVERLESS.name)
-
-
 def _cost(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.cost.bill import bill_lines
-
     context = connect(arguments)
-    facts = _bill(context, _chosen(context, arguments), arguments, photos=arguments.photos)
+    facts = _bill(context, choose_run(context, arguments.run), arguments, photos=arguments.photos)
     return _print(facts, bill_lines, arguments)
 
 
 def _bill(
     context: Context, submission: Submission, arguments: argparse.Namespace, *, photos: int | None
 ) -> dict[str, Any]:
-    from orchard_deploy.cost.bill import bill_facts
-
     site = context.site
     prices = load_prices(arguments.prices, region=site.account.region, architecture=site.spec.architecture)
     return bill_facts(context, submission, prices, photos=photos)
 
 
-def _add_cancel(commands: Commands, parents: Parents) -> None:
-    about = "end a run, and wait until it is over"
-    parser = commands.add_parser("cancel", parents=[*parents, aws_arguments()], help=about, description=about)
-    _add_run(parser)
-    parser.add_argument("--dry-run", action="store_true", help="say which run it would be")
-    parser.set_defaults(command=_cancel)
-
-
 def _cancel(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.runs.watch import Watch
-
     context = connect(arguments)
-    submission = _chosen(context, arguments)
+    submission = choose_run(context, arguments.run)
     if arguments.dry_run:
         print(f"cancel run {submission.run}")
         return 0
@@ -235,13 +189,3 @@ def _cancel(arguments: argparse.Namespace) -> int:
     watch.note(run)
     print(f"run {run.id}: {run.state}")
     return 0
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", metavar="ID", help="the run (default: the last one)")
-
-
-def _chosen(context: Context, arguments: argparse.Namespace) -> Submission:
-    from orchard_deploy.runs.known import choose_run
-
-    return choose_run(context, arguments.run)

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from orchard_deploy.cli.connect import aws_arguments, connect
+from orchard_deploy.cli.connect import ACCOUNT, AWS, Commands, Parents, add_command, connect
+from orchard_deploy.stack.changes import change_lines
+from orchard_deploy.stack.down import down, look_down
+from orchard_deploy.stack.up import plan_up, up
 from orchard_deploy.targets import SERVERLESS
 
-if TYPE_CHECKING:
-    from orchard_deploy.cli.connect import Commands
 
-
-def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands, parents: Parents) -> None:
     """Give the command line these commands."""
     about = "make or change the stack: repository, bucket, role, and the application once the image is pushed"
-    parser = commands.add_parser("up", parents=[*parents, aws_arguments()], help=about, description=about)
-    parser.set_defaults(command=_up)
+    add_command(commands, parents, "up", _up, about, {**AWS, "--dry-run": "show the changes only"})
+    flags = {
+        **ACCOUNT,
+        "--force": "cancel runs that are active",
+        "--with-data": "delete the bucket with photos, results and logs in it",
+        "--dry-run": "print what would be deleted, and what left",
+    }
     about = "delete the stack, and its bucket if that is empty"
-    parser = commands.add_parser("down", parents=[*parents, aws_arguments(target=False)], help=about, description=about)
-    parser.add_argument("--force", action="store_true", help="cancel runs that are active")
-    parser.add_argument(
-        "--with-data", action="store_true", help="delete the bucket with photos, results and logs in it"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be deleted, and what left")
-    parser.set_defaults(command=_down, target=SERVERLESS.name)
+    add_command(commands, parents, "down", _down, about, flags, target=SERVERLESS.name)
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.stack.up import up
-
     context = connect(arguments)
+    if arguments.dry_run:
+        print(*(list(change_lines(plan_up(context).changes)) or ["nothing to do"]), sep="\n")
+        return 0
     made = up(context)
     if not made.changes:
         context.say("everything is as it should be")
@@ -43,8 +42,6 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    from orchard_deploy.stack.down import down, look_down
-
     context, how = connect(arguments), {"force": arguments.force, "with_data": arguments.with_data}
     if arguments.dry_run:
         print(*look_down(context, **how), sep="\n")

@@ -6,6 +6,7 @@ report counts, else those that it took at most.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -38,11 +39,8 @@ class Work:
 def bill_facts(context: Context, submission: Submission, prices: Prices, *, photos: int | None) -> dict[str, Any]:
     """The bill as plain data; a run that never started costs nothing.
 
-    `billed` is False where only the utilization is known so far. Without `photos_exact` the run featurized so many at
-    most, and 1,000 of them cost more than it says.
-
-    Raises:
-        RefusedError: the service says nothing about this run yet.
+    `billed` is False where only the utilization is known so far, and `RefusedError` is raised where nothing is. Without
+    `photos_exact` the run featurized so many at most, and 1,000 of them cost more than it says.
     """
     run = _billed_run(context, submission)
     final = SERVERLESS.phases[run.state].final
@@ -85,28 +83,18 @@ def bill_lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def work_of(run: Run, asked: int | None, report: Any, listed: int | None, attempts: int) -> Work | None:
-    """What a run did, by whatever knows it best; None where nothing does.
+    """What a run did, as a person says, else as the report in the output, else as `listed` at submission.
 
-    Args:
-        asked: photos, by a person.
-        report: that lies in the output, whichever run's it is; one of another version is as good as none.
-        listed: photos that it took of the input at submission.
-        attempts: that the run may have had; the report is the last one's.
+    The report may be another run's; one of another version is as good as none. It is that of the last of `attempts`.
     """
     if asked is not None:
         return Work(photos=asked, exact=True, source="flag")
-    try:
-        if _is_own(report, run):
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        begun = datetime.fromisoformat(report["created"]).timestamp()
+        # Runs of one application never overlap.
+        if run.started and run.started - _SLACK <= begun <= (run.ended or begun) + _SLACK:
             return _reported(report, attempts)
-    except (KeyError, TypeError, ValueError):
-        pass
     return None if listed is None else Work(photos=listed, exact=False, source="input")
-
-
-def _is_own(report: Any, run: Run) -> bool:
-    """Whether a report was begun while the run ran: runs of one application never overlap."""
-    begun = datetime.fromisoformat(report["created"]).timestamp()
-    return run.started is not None and run.started - _SLACK <= begun <= (run.ended or begun) + _SLACK
 
 
 def _reported(report: Mapping[str, Any], attempts: int) -> Work:

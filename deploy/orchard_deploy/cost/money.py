@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchard.options import JobOptions
 
+from orchard_deploy import s3
 from orchard_deploy.capacity import capacity
 from orchard_deploy.emr import Utilization
 from orchard_deploy.errors import AwsError, RefusedError, SpecError
@@ -175,8 +176,6 @@ def taken(labels: Iterable[str], job: Options) -> int:
 
 def count_photos(context: Context, asked: int | None, extra: Sequence[str]) -> int | None:
     """Photos that a run takes: as asked, else counted in the input; None where there is no input yet, or no photos."""
-    from orchard_deploy import s3
-
     if asked is not None or not context.site.command.photos:
         return asked
     try:

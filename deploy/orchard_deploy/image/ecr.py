@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
-from orchard_deploy.aws import Aws
+if TYPE_CHECKING:
+    from orchard_deploy.aws import Aws
 
 _NO_REPOSITORY = "RepositoryNotFoundException"
 

@@ -27,15 +27,7 @@ def image_uri(site: Site, tag: str, digest: str | None) -> str:
 
 
 def start_job_run(
-    site: Site,
-    target: Target,
-    *,
-    place: str,
-    role: str,
-    image: str,
-    tag: str,
-    extra: tuple[str, ...] = (),
-    entry_point: str | None = None,
+    site: Site, target: Target, *, place: str, role: str, image: str, tag: str, extra: tuple[str, ...] = ()
 ) -> Payload:
     """The input of StartJobRun, but for what tells one call from another: `identified` adds that.
 
@@ -44,7 +36,6 @@ def start_job_run(
         role: ARN of the role that the run takes.
         image, tag: its URI, for the service whose runs name one, and its tag, for the run's own tags.
         extra: further arguments of the job.
-        entry_point: the main file's URI, if not the specification's.
 
     Raises:
         SpecError: a property or an argument of the specification cannot work.
@@ -53,7 +44,7 @@ def start_job_run(
     named = {target.image_property: image} if target.image_property else {}
     inline, defaults = _split({**spark_properties(spec, target), **named})
     submit = {
-        "entryPoint": entry_point or site.entry_point,
+        "entryPoint": spec.entry_point,
         "entryPointArguments": job_arguments(site, extra),
         "sparkSubmitParameters": inline,
     }

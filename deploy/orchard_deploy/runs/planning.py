@@ -6,14 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from orchard_deploy.capacity import check_workers
 from orchard_deploy.errors import ImageError, RefusedError
 from orchard_deploy.runs.payloads import Payload, eks_cluster, image_uri, start_job_run
 from orchard_deploy.runs.record import Submission
-from orchard_deploy.site import S3Place, Site
+from orchard_deploy.site import Site
 from orchard_deploy.targets import Target
 
 
@@ -23,21 +21,11 @@ class Wanted:
 
     Attributes:
         extra: further arguments of the job.
-        main_file: to upload and run instead of the image's own.
         photos: that the run takes of the input, if they were counted.
     """
 
     extra: tuple[str, ...] = ()
-    main_file: Path | None = None
     photos: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """A main file, and where it goes; the hash of its content is in the name, so no other run's is overwritten."""
-
-    location: S3Place
-    content: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +39,10 @@ class PlannedRun:
 
     request: Payload
     entry: Submission
-    upload: Upload | None
 
 
 def plan_run(
-    site: Site,
-    target: Target,
-    wanted: Wanted,
-    *,
-    outputs: Mapping[str, str],
-    tag: str,
-    digest: str | None,
-    upload: Upload | None = None,
+    site: Site, target: Target, wanted: Wanted, *, outputs: Mapping[str, str], tag: str, digest: str | None
 ) -> PlannedRun:
     """The run that a specification and a stack make. Pure.
 
@@ -85,25 +65,11 @@ def plan_run(
     place, role = eks_cluster(site), site.eks_role_arn
     if target.needs_application:
         place, role = _application(site, outputs, tag, digest), outputs["RoleArn"]
-    request = start_job_run(
-        site,
-        target,
-        place=place,
-        role=role,
-        image=image_uri(site, tag, digest),
-        tag=tag,
-        extra=wanted.extra,
-        entry_point=str(upload.location) if upload else None,
-    )
-    entry = Submission(
-        request=request_hash(request), target=target.name, place=place, tag=tag, digest=digest, photos=wanted.photos
-    )
-    return PlannedRun(request=request, entry=entry, upload=upload)
-
-
-def request_hash(request: Mapping[str, Any]) -> str:
-    """A hash of what is asked for."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
+    image = image_uri(site, tag, digest)
+    request = start_job_run(site, target, place=place, role=role, image=image, tag=tag, extra=wanted.extra)
+    asked = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
+    entry = Submission(request=asked, target=target.name, place=place, tag=tag, digest=digest, photos=wanted.photos)
+    return PlannedRun(request=request, entry=entry)
 
 
 def _application(site: Site, outputs: Mapping[str, str], tag: str, digest: str) -> str:

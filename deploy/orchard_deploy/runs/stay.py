@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 
 from orchard_deploy.errors import AwsError, DeployError, WaitError
-from orchard_deploy.leaving import LeavingError, undisturbed
 from orchard_deploy.runs.record import Submission
 from orchard_deploy.runs.watch import Watch
+from orchard_deploy.terminal import LeavingError, undisturbed
 
 Ask = Callable[[str], bool | None]
 _CONTINUES = "`orchard-deploy status` shows its state, `cancel` ends it"

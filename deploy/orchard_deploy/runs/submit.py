@@ -7,20 +7,17 @@ starts one run only.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import replace
-from pathlib import Path
 
-from orchard_deploy import emr, s3
+from orchard_deploy import emr
 from orchard_deploy.context import Context
-from orchard_deploy.errors import InvalidError, SpecError
+from orchard_deploy.errors import InvalidError
 from orchard_deploy.image import ecr
 from orchard_deploy.runs.known import look, recover
 from orchard_deploy.runs.payloads import Payload, identified
-from orchard_deploy.runs.planning import PlannedRun, Upload, Wanted, plan_run
+from orchard_deploy.runs.planning import PlannedRun, Wanted, plan_run
 from orchard_deploy.runs.record import Submission
-from orchard_deploy.site import S3Place, Site
 from orchard_deploy.stack.state import require_outputs
 from orchard_deploy.stack.up import check_buckets
 
@@ -36,9 +33,6 @@ def submit(context: Context, wanted: Wanted) -> Submission:
     """
     with context.record.acting():
         planned = look_ahead(context, wanted)
-        if planned.upload:
-            location = planned.upload.location
-            s3.write(context.aws, location.bucket, location.prefix, planned.upload.content)
         submission = under_way(context, planned) or _announce(context, planned)
         return submission if submission.run else _start(context, submission, planned.request)
 
@@ -51,11 +45,10 @@ def look_ahead(context: Context, wanted: Wanted) -> PlannedRun:
         ImageError: the repository does not have the image. SpecError: the specification cannot work.
     """
     aws, site, target = context.aws, context.site, context.target
-    upload = _upload(site, wanted.main_file) if wanted.main_file else None
     outputs = require_outputs(aws, site, target)
     digest = ecr.find_digest(aws, site.spec.repository, context.tag)
     check_buckets(aws, site, target)
-    return plan_run(site, target, wanted, outputs=outputs, tag=context.tag, digest=digest, upload=upload)
+    return plan_run(site, target, wanted, outputs=outputs, tag=context.tag, digest=digest)
 
 
 def under_way(context: Context, planned: PlannedRun) -> Submission | None:
@@ -74,15 +67,6 @@ def under_way(context: Context, planned: PlannedRun) -> Submission | None:
             context.say(f"run {entry.run} does the very same and is not over: not started again")
             return entry
     return None
-
-
-def _upload(site: Site, main_file: Path) -> Upload:
-    try:
-        content = main_file.read_bytes()
-    except OSError as exc:
-        raise SpecError(f"--upload-main {main_file}: {exc.strerror}") from exc
-    name = f"{hashlib.sha256(content).hexdigest()[:12]}/{main_file.name}"
-    return Upload(location=S3Place(site.code.bucket, f"{site.code.prefix}/{name}"), content=content)
 
 
 def _is_active(context: Context, entry: Submission) -> bool:

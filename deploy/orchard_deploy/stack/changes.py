@@ -56,8 +56,7 @@ def make_change_set(
 ) -> tuple[str | None, tuple[Change, ...]]:
     """The name of a new change set, and what it would change; no name, and none is left, where nothing would change.
 
-    Raises:
-        AwsError, WaitError: CloudFormation cannot tell. RefusedError: it refuses the changes.
+    `RefusedError` if CloudFormation refuses the changes.
     """
     named = {"StackName": context.site.slug, "ChangeSetName": _PREFIX + secrets.token_hex(8)}
     wanted = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchard_deploy.capacity import capacity
 from orchard_deploy.errors import SpecError
-from orchard_deploy.site import S3Place, Site, parse_place
+from orchard_deploy.site import S3Place, Site
 
 TEMPLATE_FILE = Path(__file__).parent.with_name("stack.yaml")
 # Parameters about the application that hold together: an image is built on one release, for one architecture.
@@ -20,11 +20,7 @@ def template() -> str:
 
 
 def stack_parameters(site: Site, *, digest: str | None, makes_bucket: bool) -> dict[str, str]:
-    """Every parameter of the template.
-
-    Args:
-        digest: of the image, once it is in the repository.
-        makes_bucket: whether the specification's own bucket is the stack's to make.
+    """Every parameter of the template, with the image's digest once it is in the repository.
 
     Raises:
         SpecError: a location in S3 that a parameter cannot hold, or a name too long for the template's role.
@@ -54,7 +50,7 @@ def parameter_list(parameters: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _rights(site: Site) -> dict[str, str]:
     """What a run may do in S3."""
-    reads = [*(place for place in site.reads.values() if not site.output.holds(place)), *_code(site)]
+    reads = [place for place in site.reads.values() if not site.output.holds(place)]
     listed = [*reads, site.output]
     prefixes = [prefix for place in listed for prefix in _below(place)]
     return {
@@ -64,15 +60,6 @@ def _rights(site: Site) -> dict[str, str]:
         "ListBuckets": _joined(_arn(site, place.bucket) for place in listed),
         "ListPrefixes": "*" if "*" in prefixes else _joined(prefixes),
     }
-
-
-def _code(site: Site) -> Iterator[S3Place]:
-    """Where main files in S3 are: uploaded ones, and the specification's own."""
-    if site.bucket:
-        yield site.code
-    if site.entry_point.startswith("s3"):
-        place = parse_place("entryPoint", site.entry_point)
-        yield S3Place(place.bucket, place.prefix.rpartition("/")[0])
 
 
 def _objects(site: Site, places: Iterable[S3Place]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchard_deploy import emr, s3
-from orchard_deploy.aws import Aws
 from orchard_deploy.context import Context
 from orchard_deploy.errors import DeniedError, RefusedError
 from orchard_deploy.image import ecr
@@ -16,6 +16,9 @@ from orchard_deploy.stack.changes import Change
 from orchard_deploy.stack.parameters import IMAGE_PARAMETERS, stack_parameters
 from orchard_deploy.stack.state import IN_REVIEW, Stack, find_stack, obstacle
 from orchard_deploy.targets import SERVERLESS, Target
+
+if TYPE_CHECKING:
+    from orchard_deploy.aws import Aws
 
 _CLOSED = "it is someone else's, or you may not look at it"
 _MISSING = "there is none, and `orchard-deploy up` makes only that of `bucket`, once: make it, or name another"

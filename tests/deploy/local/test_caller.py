@@ -99,8 +99,10 @@ def test_no_secret_is_printed_and_every_variable_is_named(
     assert mounted in printed
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "credentials").touch(0)
-    with pytest.raises(SpecError, match="no file that you can read"):
-        files_of({"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")})
+def test_a_file_that_cannot_be_read_is_named(folder_of_a_user: Path) -> None:
+    path = folder_of_a_user / "credentials"
+    path.touch()
+    assert files_of({"AWS_SHARED_CREDENTIALS_FILE": str(path)})["AWS_SHARED_CREDENTIALS_FILE"] == path
+    path.chmod(0)
+    with pytest.raises(SpecError, match=f"{path}: no file that you can read"):
+        files_of({"AWS_SHARED_CREDENTIALS_FILE": str(path)})

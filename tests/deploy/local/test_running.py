@@ -18,7 +18,6 @@ from tests.deploy.fake_docker import FakeDocker
 
 CALLER = (os.getuid(), os.getgid())
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
-only_users = pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 
 
 def test_a_folder_is_made_unless_it_is_there(tmp_path: Path) -> None:
@@ -34,11 +33,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert raised.value.exit_code == 2
 
 
-@only_users
-def test_a_folder_that_the_caller_may_not_write_to(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
-    with pytest.raises(SpecError):
-        make_output(tmp_path, CALLER)
+def test_a_folder_that_the_caller_may_not_write_to(folder_of_a_user: Path) -> None:
+    make_output(folder_of_a_user, (os.getuid(), os.getgid()))
+    folder_of_a_user.chmod(0o555)
+    with pytest.raises(SpecError, match=f"--output {folder_of_a_user}"):
+        make_output(folder_of_a_user, (os.getuid(), os.getgid()))
 
 
 @only_root

@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,14 @@ from orchard_deploy.runs.record import Submission, record_file
 from orchard_deploy.site import Account, Site
 from orchard_deploy.spec import load_spec
 
-from tests.aws.conftest import TYPED
+# `orchard-deploy` in a process of its own, at a test's pace.
+TYPED = [
+    sys.executable,
+    "-c",
+    "import sys; from orchard_deploy import context; from orchard_deploy.runs import watch; "
+    "from orchard_deploy.__main__ import main; from orchard_deploy.waiting import Pace; "
+    "context.PACE, watch.LAST_LINES = Pace(first=0.02, longest=0.1), 0.4; sys.exit(main())",
+]
 
 
 def places(tree: Path) -> list[str]:

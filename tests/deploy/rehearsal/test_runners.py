@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from orchard_deploy.rehearsal.runners import RunningImage, image_run
+from orchard_deploy.rehearsal.runners import RunningImage, image_run, this_tree
 from orchard_deploy.rehearsal.settings import Order
 
 ORDER = Order(
@@ -74,3 +75,11 @@ def test_a_container_that_has_ended_is_removed_too(log: Path) -> None:
     running.stop()
     running.close()
     assert words(log) == ["run", "rm"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("--input", "a"), ["run", "--input", "a"]), (("train", "--features", "a"), ["train", "--features", "a"])],
+)
+def test_a_process_gets_run_where_no_command_is_named(words: tuple[str, ...], expected: list[str]) -> None:
+    assert this_tree(replace(ORDER, arguments=words))[-len(expected) :] == expected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -86,22 +85,6 @@ def test_submit_refuses_a_role_of_another_specification(
 def test_submit_refuses_what_the_job_refuses(ready: Ready, type_command: Command) -> None:
     code, _, err = type_command("submit", job=("--variance", "7"))
     assert (code, "arguments of the job: --variance" in err, ready.jobs()) == (2, True, {})
-
-
-def test_submit_upload_main(ready: Ready, tmp_path: Path, type_command: Command) -> None:
-    main_file = tmp_path / "mine.py"
-    main_file.write_text("print('mine')\n")
-    address = re.compile(rf"s3://{BUCKET}/code/[0-9a-f]{{12}}/mine\.py")
-    planned = json.loads(type_command("submit", "--dry-run", "--upload-main", str(main_file))[1])
-    found = planned["jobDriver"]["sparkSubmit"]["entryPoint"]
-    assert address.fullmatch(found)
-    assert "Contents" not in ready.cloud.behind("s3").list_objects_v2(Bucket=BUCKET, Prefix="code/")
-    code, out, _ = type_command("submit", "--upload-main", str(main_file), "--json")
-    (job,) = ready.jobs().values()
-    assert (code, json.loads(out)["run"]) == (0, job.id)
-    assert job.request["jobDriver"]["sparkSubmit"]["entryPoint"] == found
-    assert ready.cloud.account.read(found) == b"print('mine')\n"
-    assert type_command("submit", "--upload-main", str(tmp_path / "none.py"))[0] == 2
 
 
 def test_submit_wait_without_logs(ready: Ready, tree: Path, type_command: Command) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from orchard_deploy.errors import CredentialsError, DeniedError, WaitError
-from orchard_deploy.leaving import LeavingError
 from orchard_deploy.runs.logs import Source
 from orchard_deploy.runs.record import Submission
 from orchard_deploy.runs.stay import stay
+from orchard_deploy.terminal import LeavingError
 
 from tests.deploy.runs.conftest import LONG_JOB, Ready
 

@@ -46,7 +46,7 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
         "logs": draw(locations()),
         "autoStopMinutes": draw(st.integers(1, 10080)),
         "vcpuQuota": 10_000,
-        "entryPoint": draw(st.sampled_from(["local:///opt/orchard/main.py", "s3://fruits/code/main.py"])),
+        "entryPoint": "local:///opt/orchard/main.py",
         "eks": {"virtualCluster": "vc1", "executionRole": "orchard-eks-job"},
     }
     if not draw(st.booleans()):

@@ -39,6 +39,8 @@ def test_plan_up_down_in_turn(typed: Typed, cloud: Cloud) -> None:
     assert "change      Add     Repository    AWS::ECR::Repository" in out
     assert cloud.there() == NOTHING
     assert out.count("replacement no") == 4
+    assert typed("up", "--dry-run")[1].count("replacement no") == 4
+    assert cloud.there() == NOTHING
     code, out, err = typed("up")
     assert (code, out) == (0, "")
     assert "CREATE_COMPLETE" in err
@@ -48,6 +50,7 @@ def test_plan_up_down_in_turn(typed: Typed, cloud: Cloud) -> None:
     code, out, _ = typed("plan")
     assert "for 1 photos" in out
     assert "nothing: everything is as it should be" in out
+    assert typed("up", "--dry-run")[1] == "nothing to do\n"
     assert typed("up")[2].splitlines()[-1].endswith("everything is as it should be")
     assert "leave bucket" in typed("down", "--dry-run")[1]
     assert cloud.there() == EVERYTHING

@@ -40,8 +40,8 @@ BESIDE = {
     "iam:CreateServiceLinkedRole",
     "iam:PassRole",
 }
-# Of `logs`, `cost` and `submit --upload-main`.
-OTHERS = {"s3:GetObject", "s3:PutObject"}
+# Of `logs` and `cost`.
+OTHERS = {"s3:GetObject"}
 # Done by CloudFormation with the caller's rights.
 MAKING = re.compile(
     "(ecr|iam|s3|emr-serverless):(Batch|Create|Delete|Get|List|Put|Set|Tag|Untag|Update).*(Application|Bucket|Image|Images|"

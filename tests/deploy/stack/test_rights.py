@@ -1,4 +1,4 @@
-"""The specification's command: what AWS is given for each, what its run may read, and what is not asked of it."""
+"""What a run of each command may read and write by the stack's template."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from orchard_deploy.rehearsal.runners import this_tree
-from orchard_deploy.rehearsal.settings import Order
-from orchard_deploy.site import S3Place, Site
+from orchard_deploy.site import Site
 from orchard_deploy.stack.parameters import stack_parameters
 
 from tests.deploy.stack.resolved import Resolved, allows
@@ -60,27 +58,4 @@ def test_a_run_may_read_what_its_arguments_name_and_writes_to_its_output_alone(
 def test_a_classifier_in_the_output_is_read_by_the_right_to_keep_it(site: Site) -> None:
     policy = job_policy(site_of(site, "evaluate", "s3://{bucket}/out/classifier"))
     (read,) = [statement for statement in policy["Statement"] if statement["Sid"] == "Read"]
-    assert read["Resource"] == [f"{BUCKET}/in", f"{BUCKET}/in/*", f"{BUCKET}/code", f"{BUCKET}/code/*"]
-
-
-def test_a_bucket_that_an_argument_names_is_looked_for_as_any_other(site: Site) -> None:
-    of_it = site_of(site, "evaluate", "s3://fruits/classifier", "--labels", "s3://fruits/classes.csv")
-    assert of_it.named_buckets == {"fruits": "CLASSIFIER, --labels"}
-
-
-@pytest.mark.parametrize(
-    ("place", "other", "held"),
-    [("a", "a", True), ("a", "a/b", True), ("a", "ab", False), ("", "a", True), ("a/b", "a", False), ("a", "", False)],
-)
-def test_what_a_place_holds(place: str, other: str, held: bool) -> None:
-    assert S3Place("bucket", place).holds(S3Place("bucket", other)) == held
-    assert not S3Place("bucket", place).holds(S3Place("another", other))
-
-
-def test_a_process_in_a_rehearsal_gets_run_where_no_command_is_named() -> None:
-    order = Order(image=None, entry_point="e", arguments=(), properties={}, slots=2)
-    for words, expected in (
-        (("--input", "a"), ["run", "--input", "a"]),
-        (("train", "--features", "a"), ["train", "--features", "a"]),
-    ):
-        assert this_tree(replace(order, arguments=words))[-len(expected) :] == expected
+    assert read["Resource"] == [f"{BUCKET}/in", f"{BUCKET}/in/*"]
