@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,8 @@ class FakeDocker:
         self.images_there = {"orchard:x": ORCHARD, "other:x": {}}
         self.built: Path | None = None  # where a build leaves a trace of itself
         self.pushed: set[str] = set()
-        self.code, self.out_of_memory, self.interrupted = 0, False, False
+        self.code, self.out_of_memory = 0, False
+        self.sent: signal.Signals | None = None  # to this process, while a container runs
         self.created: dict[str, Any] = {}
         self.images = SimpleNamespace(get=self._get, get_registry_data=self._registry_data)
         self.containers = SimpleNamespace(create=self._create)
@@ -69,6 +71,6 @@ class FakeDocker:
 
     def _attach(self, **_: Any) -> Iterator[tuple[bytes | None, bytes | None]]:
         yield b"24 photos\n", None
-        if self.interrupted:
-            raise KeyboardInterrupt
+        if self.sent:
+            signal.raise_signal(self.sent)
         yield None, b"done\n"

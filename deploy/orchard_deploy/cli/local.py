@@ -16,7 +16,7 @@ from orchard_deploy.local.run_local import Locally, job_of, locations, parse_mem
 from orchard_deploy.local.running import check_image, make_output, names_file, run_and_report
 from orchard_deploy.site import PLACEHOLDER
 from orchard_deploy.spec import Spec, load_spec
-from orchard_deploy.terminal import say
+from orchard_deploy.terminal import listening, say
 
 
 def add_to(commands: Commands, parents: Parents) -> None:
@@ -55,7 +55,8 @@ def _run_local(arguments: argparse.Namespace) -> int:
         say("SELinux is on: the container runs without its labels (label=disable), or it could not read your folders")
     for folder in run.written:
         make_output(folder, (os.getuid(), os.getgid()))
-    return run_and_report(engine, run.on(machine), arguments.memory)
+    with listening():  # the container must not outlive this command
+        return run_and_report(engine, run.on(machine), arguments.memory)
 
 
 def _fitted_if_known(run: ContainerRun) -> ContainerRun:

@@ -136,15 +136,16 @@ def test_in_a_rootless_engine_the_caller_is_root(fake_docker: FakeDocker, photos
     assert fake_docker.created["user"] == "0:0"
 
 
-def test_ctrl_c_stops_and_removes_the_container(
-    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_and_removes_the_container(
+    fake_docker: FakeDocker, photos: Path, capfd: pytest.CaptureFixture[str], sent: signal.Signals
 ) -> None:
-    fake_docker.interrupted = True
-    before = signal.getsignal(signal.SIGINT)
+    fake_docker.sent = sent
+    before = signal.getsignal(sent)
     assert run_local(photos) == 130
     assert capfd.readouterr().err == "orchard-deploy: interrupted\n"
     assert fake_docker.calls == ["start", "stop", "remove"]
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.getsignal(sent) == before
 
 
 @pytest.mark.parametrize(("code", "said"), [(137, "--memory 6g: give it more"), (0, "done")])
