@@ -73,7 +73,7 @@ def test_address_and_hash_are_those_of_keras(name: str, monkeypatch: pytest.Monk
 def randomized(backbone: Backbone, folder: Path) -> Path:
     """A file of seeded random weights; batch norms know what comes to them, so that numbers neither vanish nor grow.
 
-    What ResNet's blocks add is made less than what goes past them, so that differences of rounding do not grow by depth.
+    What ResNet's blocks add is made less than what goes past them, so that rounding does not grow by depth.
     """
     keras = import_tensorflow().keras
     keras.backend.clear_session()
