@@ -18,13 +18,25 @@ LINES = {
 
 @pytest.mark.parametrize("kind", FAILURES)
 @pytest.mark.parametrize(
-    ("command", "least"), [("submit --photos 1", 6), ("status", 5), ("logs", 5), ("cost --photos 1", 4), ("cancel", 4)]
+    ("command", "least"),
+    [
+        ("submit --photos 1", 6),
+        ("submit --photos 1 --target eks", 5),
+        ("status", 5),
+        ("status --target eks", 4),
+        ("logs", 5),
+        ("logs --target eks", 4),
+        ("cost --photos 1", 4),
+        ("cancel", 4),
+        ("cancel --target eks", 3),
+    ],
 )
 def test_a_call_that_fails_ends_a_command_in_one_line(
     ready: Ready, type_command: Command, monkeypatch: pytest.MonkeyPatch, command: str, least: int, kind: str
 ) -> None:
     if not command.startswith("submit"):
-        assert type_command("submit", "--wait")[0] == 0
+        target = ("--target", "eks") if command.endswith("eks") else ()
+        assert type_command("submit", "--wait", *target)[0] == 0
     number, failed = 0, 0
     while True:
         number += 1
