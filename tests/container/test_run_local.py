@@ -229,10 +229,9 @@ def test_no_engine_is_reported_in_one_line(tmp_path: Path, drawn: Path) -> None:
 
 
 def test_build_where_the_image_is_there(image: str, stand_in_spec: Path) -> None:
-    started = time.monotonic()
     done = orchard_deploy("build", "--spec", stand_in_spec)
     assert done.stdout.strip() == image
-    assert time.monotonic() - started < 30
+    assert "building" not in done.stderr
 
 
 def test_build_force_reports_the_layers(image: str, stand_in_spec: Path) -> None:
