@@ -1,4 +1,4 @@
-"""What tells EMR Serverless and EMR on EKS apart, as data: states, where logs lie, base image, properties. Pure."""
+"""What tells EMR Serverless and EMR on EKS apart, as data: states, where logs lie, properties. Pure."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ class Target:
         place_key, run_key: what calls name that and the run's id.
         describe: the call that tells about one run.
         phases: of each of its states.
-        base: base image of a release.
-        release: release label of a run.
         driver_key, retry_key: what the call that starts a run names its main file and its attempts.
         image_property: the Spark property that names a run's image, if an application does not.
         ends_runs: whether the service ends a run at its time-out, and one that waits too long; else only who stays with
@@ -62,8 +60,6 @@ class Target:
     image_property: str | None
     describe: str
     phases: Mapping[str, Phase]
-    base: str
-    release: str
     ends_runs: bool
     needs_application: bool
     bills_runs: bool
@@ -98,8 +94,6 @@ SERVERLESS = Target(
         "FAILED": Phase.FAILED,
         "CANCELLED": Phase.CANCELLED,
     },
-    base="public.ecr.aws/emr-serverless/spark/{release}:latest",
-    release="{release}",
     ends_runs=True,
     needs_application=True,
     bills_runs=True,
@@ -135,8 +129,6 @@ EKS = Target(
         "FAILED": Phase.FAILED,
         "CANCELLED": Phase.CANCELLED,
     },
-    base="public.ecr.aws/emr-on-eks/spark/{release}:latest",
-    release="{release}-latest",
     ends_runs=False,
     needs_application=False,
     bills_runs=False,
@@ -162,4 +154,4 @@ def spec_for(spec: Spec, target: Target) -> Spec:
         return spec
     if spec.eks is None:
         raise SpecError('eks: the specification has none: add "eks": {"virtualCluster": …, "executionRole": …}')
-    return replace(spec, base=spec.eks.base or target.base.format(release=spec.release_label))
+    return replace(spec, base=spec.eks.base or f"public.ecr.aws/emr-on-eks/spark/{spec.release_label}:latest")

@@ -48,9 +48,9 @@ def start_job_run(
         "entryPointArguments": job_arguments(site, extra),
         "sparkSubmitParameters": inline,
     }
-    service: Payload = {"releaseLabel": target.release.format(release=spec.release_label)}
-    if target.needs_application:  # which has a release, and a scheduler that ends runs
-        service = {"executionTimeoutMinutes": spec.timeout_minutes, "mode": "BATCH"}
+    # An application has its release, and a scheduler that ends runs.
+    of_application = {"executionTimeoutMinutes": spec.timeout_minutes, "mode": "BATCH"}
+    service = of_application if target.needs_application else {"releaseLabel": f"{spec.release_label}-latest"}
     return {
         target.place_key: place,
         "executionRoleArn": role,
