@@ -43,6 +43,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def one_tensorflow() -> Iterator[None]:
+    """TensorFlow in the tests' process is as Orchard starts it: what a test starts, all later ones have."""
+    yield
+    if tensorflow := sys.modules.get("tensorflow"):
+        assert tensorflow.config.threading.get_intra_op_parallelism_threads() == 1, "use tests.parity.processes.apart"
+
+
 @pytest.fixture(scope="session")
 def weights() -> BakedWeights:
     """The real weights, baked into the user's cache at first use."""

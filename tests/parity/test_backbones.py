@@ -11,6 +11,7 @@ from orchard.network.backbones import BACKBONES
 
 from bench.backbones_independent import SIZES, check
 from tests.conftest import bake
+from tests.parity.processes import apart
 from tests.runs import orchard
 
 # On one worker: the comparison is made once.
@@ -30,11 +31,10 @@ def report(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     return folder
 
 
-@pytest.mark.filterwarnings("ignore")  # of Keras' own deprecations
 @pytest.mark.parametrize("name", NAMES)
 def test_accuracies_are_those_of_keras_and_scikit_learn(report: Path, name: str) -> None:
     content: dict[str, Any] = json.loads((report / "compare.json").read_text())
     (row,) = (row for row in content["backbones"] if row["backbone"] == name)
-    found = check(report, row)
+    found = apart(check, report, row)
     assert found["k"][0] == found["k"][1]
     assert found["points"] <= 0.5

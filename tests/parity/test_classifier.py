@@ -27,6 +27,7 @@ from pyspark.sql.functions import col
 
 from bench.independent import read_photos, score
 from bench.pictures import write_pictures
+from tests.parity.processes import apart
 from tests.run.processes import wait_for
 from tests.runs import orchard
 
@@ -61,7 +62,7 @@ def test_accuracy_is_that_of_keras_and_scikit_learn(fruits: Path, shared: Path, 
     found = json.loads((fruits / "classifier" / "evaluation.json").read_text())
     saved = read_classifier(str(fruits / "classifier"))
     path = Path(weights.path(MOBILENET_V2.keras_file))
-    training, test = (read_photos(shared / "fruits-360" / name, path) for name in ("Training", "Test"))
+    training, test = (apart(read_photos, shared / "fruits-360" / name, path) for name in ("Training", "Test"))
     expected = score(training, test, saved.facts["training"]["regularization"])
     assert saved.model.projection.k == expected.k
     assert found["accuracy"] == pytest.approx(expected.accuracy, abs=POINTS)
