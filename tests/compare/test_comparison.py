@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Invented:
     done: list[tuple[str, str]] = field(default_factory=list)
     fails_at: tuple[str, str] | None = None
     created: str = "2026-11-27T00:00:00+00:00"
+    photos: int = 6
+    test_labels: dict[str, int] = field(default_factory=lambda: {"apple": 3, "pear": 3})
 
     def steps(self) -> Steps:
         return Steps(self.run, self.train, self.export)
@@ -45,8 +47,8 @@ class Invented:
         return {
             "created": self.created,
             "tables": {"features": {"version": 1}},
-            "input": {"labels": {"apple": 3, "pear": 3}},
-            "partitions": [[0, 6]],
+            "input": {"labels": self.test_labels if options.output.endswith("test") else {"apple": 3, "pear": 3}},
+            "partitions": [[0, self.photos]],
             "task_seconds": {"waiting": 0.0, "decoding": 0.1, "predicting": 0.2},
         }
 
@@ -119,6 +121,39 @@ def test_other_features_are_trained_on_again(asked: CompareOptions) -> None:
     assert invented.done == ALL
 
 
+def test_another_class_of_a_test_label_is_evaluated_again(asked: CompareOptions, tmp_path: Path) -> None:
+    """The rule, a CSV, is mended in a label that the training photos do not have."""
+    labels = {path.name for place in (asked.input, asked.test) for path in Path(place).iterdir()}
+    rule, invented = tmp_path / "rule.csv", Invented()
+    invented.test_labels = {"plum": 3}
+
+    def write(plum: str) -> None:
+        classes = {**{name: name[0] for name in labels}, "apple": "a", "pear": "p", "plum": plum}
+        rule.write_text("label,class\n" + "".join(f"{label},{name}\n" for label, name in classes.items()))
+
+    asked = replace(asked, labels=str(rule))
+    write("p")
+    call(asked, invented)
+    call(asked, invented)
+    assert invented.done == RUNS
+    write("a")
+    call(asked, invented)
+    assert invented.done == ALL
+
+
+def test_the_speed_is_that_of_most_photos(asked: CompareOptions) -> None:
+    """A later run that takes one photo in would tell less; so would one that is killed before it measures."""
+    invented = Invented()
+    call(asked, invented)
+    invented.created, invented.photos, invented.fails_at = "2026-11-28T00:00:00+00:00", 1, ("training", A)
+    with pytest.raises(KeyboardInterrupt):
+        call(asked, invented)
+    invented.fails_at = None
+    assert call(asked, invented)["backbones"][0]["photos_per_second_per_core"] == pytest.approx(20)
+    invented.created, invented.photos = "2026-11-29T00:00:00+00:00", 12
+    assert call(asked, invented)["backbones"][0]["photos_per_second_per_core"] == pytest.approx(40)
+
+
 @pytest.mark.parametrize("lost", ["classifier.tflite", "measures.json"])
 def test_what_is_lost_is_made_again(asked: CompareOptions, lost: str) -> None:
     invented = Invented()
@@ -143,8 +178,6 @@ def test_measures_of_a_classifier_that_is_replaced_are_not_used(asked: CompareOp
 
 
 def test_the_real_weights_are_found_without_a_folder(asked: CompareOptions, weights: BakedWeights) -> None:
-    from dataclasses import replace
-
     invented = Invented()
     call(replace(asked, weights=None, backbones=(A,)), invented)
     assert invented.done == ALL[:4]

@@ -12,7 +12,7 @@ from orchard.classifier.labels import Rule, read_rule
 from orchard.classifier.options import ExportOptions, TrainOptions
 from orchard.classifier.training.train import train
 from orchard.compare.contents import make_facts
-from orchard.compare.measures import Measures, measures_from, measures_of
+from orchard.compare.measures import Measures, measures_from, measures_of, with_speed
 from orchard.compare.options import CompareOptions
 from orchard.compare.plan import (
     CLASSIFIER,
@@ -111,29 +111,34 @@ def _measure(comparison: _Comparison, candidate: Candidate, reporter: Reporter, 
     reports = [steps.run(job, reporter) for job in (candidate.train, candidate.test)]
     made_of = {
         "reports": [[report["created"], report["tables"]] for report in reports],
-        "classes": comparison.rule.classes(reports[0]["input"]["labels"]),
+        "classes": [comparison.rule.classes(report["input"]["labels"]) for report in reports],
         "orchard": versions()["orchard"],
     }
-    if (kept := _read_measures(comparison.store, candidate.name, made_of)) is not None:
-        reporter.log(f"{candidate.name}: its classifier and its file are up to date")
+    store, folder = comparison.store, candidate.name
+    parts = {key.split("/")[1] for key in store.list(f"{folder}/")}
+    before, kept = _read_measures(store, folder) if MEASURES in parts else (None, None)
+    if kept and before == made_of and {CLASSIFIER, EXPORTED} <= parts:
+        reporter.log(f"{folder}: its classifier and its file are up to date")
         return kept
-    # The classifier that it speaks of is replaced now; whoever is killed in between must not find it.
-    comparison.store.delete([f"{candidate.name}/{MEASURES}"])
+    # The classifier that it speaks of is replaced now; whoever is killed in between must find the speed only.
+    _write_measures(store, folder, None, kept)
     trained = steps.train(candidate.training, reporter)
     exported = steps.export(candidate.export, reporter)
-    found = measures_of(candidate.name, reports, trained["classifier"], trained["evaluation"], exported)
-    content = {"made_of": made_of, "measures": dataclasses.asdict(found)}
-    comparison.store.write(f"{candidate.name}/{MEASURES}", (json.dumps(content, indent=1) + "\n").encode())
+    found = measures_of(folder, reports, trained["classifier"], trained["evaluation"], exported)
+    found = with_speed(found, kept)
+    _write_measures(store, folder, made_of, found)
     return found
 
 
-def _read_measures(store: Store, folder: str, made_of: Mapping[str, Any]) -> Measures | None:
-    """What was measured of the same reports and classes, if classifier and file are still there; else None."""
-    parts = {key.split("/")[1] for key in store.list(f"{folder}/")}
-    if not {CLASSIFIER, EXPORTED, MEASURES} <= parts:
-        return None
+def _write_measures(store: Store, folder: str, made_of: Mapping[str, Any] | None, found: Measures | None) -> None:
+    content = {"made_of": made_of, "measures": found and dataclasses.asdict(found)}
+    store.write(f"{folder}/{MEASURES}", (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _read_measures(store: Store, folder: str) -> tuple[Any, Measures | None]:
+    """The reports and classes that were measured, None where they no longer count, and what was measured of them."""
     try:
         content = json.loads(store.read(f"{folder}/{MEASURES}"))
-        return measures_from(content["measures"]) if content["made_of"] == made_of else None
-    except (KeyError, TypeError, ValueError):
-        return None
+        return content["made_of"], measures_from(content["measures"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None, None

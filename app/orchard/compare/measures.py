@@ -1,7 +1,7 @@
 """What is measured of one backbone. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
@@ -47,7 +47,7 @@ class Measures:
 
     @property
     def per_core(self) -> float | None:
-        """Photos a second on one core; None where the photos were featurized by runs that did not end."""
+        """Photos a second on one core; None where no run that ended has featurized any."""
         return self.tasks_photos / self.tasks_seconds if self.tasks_photos and self.tasks_seconds else None
 
 
@@ -75,6 +75,16 @@ def measures_of(
         file_bytes=exported["bytes"],
         file_milliseconds=exported["comparison"]["milliseconds"]["file"],
     )
+
+
+def with_speed(found: Measures, before: Measures | None) -> Measures:
+    """With the speed that was measured `before` of the same weights, if it was on more photos.
+
+    A run that takes few new photos in would tell less.
+    """
+    if not before or before.fingerprint != found.fingerprint or before.tasks_photos <= found.tasks_photos:
+        return found
+    return replace(found, tasks_photos=before.tasks_photos, tasks_seconds=before.tasks_seconds)
 
 
 def _label(facts: Mapping[str, Any]) -> Label:
