@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from orchard.finetune.finetune import describe, finetune, summary
 from orchard.finetune.options import FinetuneOptions
 from orchard.network.bake.interpreting import open_model
 from orchard.network.bake.models import verify
+from orchard.network.choice import is_folder
 from orchard.network.runtimes import make_keras_model, make_predict
 from orchard.network.tuning.tuner import Tuner
 from orchard.network.weights import BakedWeights, check_weights
@@ -178,6 +180,44 @@ def test_a_file_is_in_the_way(options: Options, reporter: Reporter, tmp_path: Pa
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match="--output"):
             finetune(options(output=str(output)), reporter)
+
+
+def test_what_is_in_the_way_is_said_before_a_photo_is_read(
+    options: Options, reporter: Reporter, lines: io.StringIO, finished: FinetuneOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/letter.txt").write_text("mine")
+    refused = [
+        (options(output=str(tmp_path / "letters")), "letter.txt"),
+        (options(output=finished.output, seed=1), "--overwrite"),
+        (options(output=finished.output, backbone=finished.output, weights=None, overwrite=True), "to begin with"),
+        (options(output=f"{finished.input}/Banana/tuned"), "is inside --input"),
+    ]
+    for chosen, why in refused:
+        for act in (describe, lambda asked: finetune(asked, reporter)):
+            with pytest.raises(OrchardError, match=why):
+                act(chosen)
+    assert "reading" not in lines.getvalue()
+    assert describe(finished)["output"] == finished.output
+
+
+def test_a_damaged_output_is_made_again_if_asked(
+    options: Options, reporter: Reporter, finished: FinetuneOptions, tmp_path: Path
+) -> None:
+    chosen = options(output=str(tmp_path / "tuned"))
+    shutil.copytree(finished.output, chosen.output)
+    Path(chosen.output, TINY.tflite_file).write_bytes(b"half")
+    with pytest.raises(WeightsError, match=r"SHA-256 .*--overwrite makes it again"):
+        finetune(chosen, reporter)
+    finetune(replace(chosen, overwrite=True), reporter)
+    assert contents(chosen.output) == contents(finished.output)
+
+
+def test_what_to_call_next_names_the_folder(finished: FinetuneOptions, reporter: Reporter) -> None:
+    facts = finetune(finished, reporter)
+    for output in ("mobilenet_v2", "my net", "/a/b"):  # the first is a known name, too
+        *_, path = shlex.split(dict(summary(facts, output))["use it"])
+        assert (is_folder(path), path) == (True, os.path.abspath(output))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from orchard.finetune.curve import draw
 from orchard.finetune.head import fit_head
 from orchard.finetune.machine import check_machine, disk_needed, memory_needed
 from orchard.finetune.options import FinetuneOptions
-from orchard.finetune.state import State, load_state, save_state
+from orchard.finetune.state import State, load_state, save_state, state_name
 from orchard.finetune.training import averaged, best_epoch, is_finished, measure
 from orchard.storage.stores import LocalStore
 from sklearn.linear_model import LogisticRegression
@@ -87,7 +87,9 @@ def test_a_state_of_something_else_or_damaged_is_none(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     save_state(store, "key", State(CURVE, {}, {}))
     assert load_state(store, "another") is None
-    path = tmp_path / "state.npz"
+    save_state(store, "another", State(CURVE[:1], {}, {}))
+    assert [len(found.curve) for key in ("key", "another") if (found := load_state(store, key))] == [len(CURVE), 1]
+    path = tmp_path / state_name("key")
     for content in (path.read_bytes()[:-30], b"", b"no archive"):
         path.write_bytes(content)
         assert load_state(store, "key") is None

@@ -61,11 +61,14 @@ def test_choose_refuses_folders_in_one_line(tuned: Path, tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     write_baked(tmp_path / "other", LITE, backbone="vgg")
+    write_baked(tmp_path / "list", LITE, backbone=["a"])
+    write_baked(tmp_path / "text", LITE, lineage="a")
     (tuned / LITE.tflite_file).write_bytes(b"damaged")
-    for named in ("nowhere/", "empty", "file/", "other", "tuned", "s3://fruit/tuned"):
+    for named in ("nowhere/", "empty", "file/", "other", "list", "text", "tuned", "s3://fruit/tuned"):
         with pytest.raises(WeightsError) as caught:
             choose_backbone(named if ":" in named else f"{tmp_path}/{named}")
         assert "\n" not in str(caught.value)
+        assert "--weights" not in str(caught.value)  # which does not go with a folder
 
 
 def test_a_folder_of_others_says_which(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ def add_finetune_command(commands: Any) -> None:
     description = "Train the last blocks of a backbone on photos, and write what `orchard run --backbone` uses."
     parser = commands.add_parser("finetune", help=text, description=description)
     add_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="check everything, and show what would be done")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything but --blocks, and show what would be done"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(command=_finetune)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from orchard.finetune.curve import draw
 from orchard.finetune.lineage import read_lineage
 from orchard.finetune.machine import check_machine, disk_needed, memory_needed
 from orchard.finetune.options import FinetuneOptions
-from orchard.finetune.output import CURVE, FACTS, find_finished, folder_of, state_of
+from orchard.finetune.output import CURVE, FACTS, check_output, find_finished, folder_of, state_of
 from orchard.finetune.photo_set import PhotoSet, list_photo_set
 from orchard.finetune.state import State, load_state, save_state
 from orchard.finetune.training import Training, averaged, best_epoch, epoch_size, held_out_rows
@@ -27,6 +28,7 @@ from orchard.network.tuning.tuner import Tuner
 from orchard.network.weights import BakedWeights, sha256
 from orchard.report.text import percent
 from orchard.stopwatch import Stopwatch
+from orchard.storage.stores import local_path
 from orchard.versions import versions_of_features
 
 _SMOOTHING = 0.1  # of the targets: no answer is quite certain
@@ -44,6 +46,8 @@ def finetune(options: FinetuneOptions, reporter: Reporter) -> dict[str, Any]:
     """
     watch, folder = Stopwatch(), folder_of(options)
     backbone, parent = choose_backbone(options.backbone, options.weights)
+    with _explained(options):
+        check_output(options, backbone, parent, folder)
     with watch("read"):
         photos, lineage = read_lineage(options, backbone, parent, reporter)
     with _explained(options), _locked(folder, reporter):
@@ -138,6 +142,8 @@ def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
 def describe(options: FinetuneOptions) -> dict[str, Any]:
     """What a fine-tuning would do, without reading photos or writing; errors as of `finetune`."""
     backbone, parent = choose_backbone(options.backbone, options.weights)
+    with _explained(options):
+        check_output(options, backbone, parent, folder_of(options))
     photos = list_photo_set(options)
     facts = {"backbone": backbone.name, "fingerprint": parent.fingerprint, **photos.facts()}
     return {**facts, "photos_an_epoch": epoch_size(options, photos), "output": str(folder_of(options))}
@@ -150,7 +156,7 @@ def summary(facts: Mapping[str, Any], output: str) -> list[tuple[str, str]]:
         ("tuned on", f"{data['trained']:,} photos of {len(set(data['classes'].values())):,} classes"),
         ("epochs", f"{len(curve) - 1}, the best is {best}"),
         ("fingerprint", facts["fingerprint"]),
-        ("use it", f"orchard run --backbone {output}"),
+        ("use it", f"orchard run --backbone {shlex.quote(local_path(output))}"),
         ("seconds", f"{facts['seconds']['total']:.1f}"),
     ]
     if "held_out_loss" in curve[0]:

@@ -36,12 +36,16 @@ def read_lineage(
 ) -> tuple[PhotoSet, Lineage]:
     """The photos that can be read, and the lineage of what is made of them; errors as of `list_photo_set`."""
     photos, data = _read(options, backbone, reporter)
-    facts = {
+    data = {"uri": options.input, **data, "classes": dict(photos.classes)}
+    return photos, Lineage({**asked(options, backbone, parent), "data": data})
+
+
+def asked(options: FinetuneOptions, backbone: Backbone, parent: BakedWeights) -> dict[str, Any]:
+    """What of a lineage is known before a photo is read."""
+    return {
         "parent": {"backbone": backbone.name, "fingerprint": parent.fingerprint},
-        "data": {"uri": options.input, **data, "classes": dict(photos.classes)},
         "options": {**options.recorded(), "labels": read_rule(options.labels).name},
     }
-    return photos, Lineage(facts)
 
 
 def _read(options: FinetuneOptions, backbone: Backbone, reporter: Reporter) -> tuple[PhotoSet, dict[str, Any]]:

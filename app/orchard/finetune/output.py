@@ -1,17 +1,20 @@
 """What is in the output: nothing, a backbone that was tuned, in this way or another, or something in the way."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchard.errors import OutputError, UsageError
+from orchard.errors import OutputError, UsageError, WeightsError
+from orchard.finetune.lineage import asked
 from orchard.finetune.options import FinetuneOptions
 from orchard.network.backbone import Backbone
 from orchard.network.bake.bake import check_replaceable
-from orchard.network.weights import check_weights
+from orchard.network.weights import BakedWeights, check_weights
 from orchard.storage.objects import is_object_uri
 from orchard.storage.stores import LocalStore, local_path
+from orchard.tables.output import check_apart
 
 FACTS, CURVE = OTHERS = ("finetune.json", "curve.svg")
 
@@ -39,12 +42,38 @@ def find_finished(options: FinetuneOptions, backbone: Backbone, folder: Path, ke
         return None
     found = _read(folder)
     if found.get("key") != key:
-        if not options.overwrite:
-            what = "holds a backbone that was made of other photos, options or weights" if found else "is not empty"
-            raise OutputError(f"--output {options.output}: {what}: choose another one, or give --overwrite")
+        _check_overwrite(options, found)
         return None
-    check_weights(backbone, str(folder))
+    try:
+        check_weights(backbone, str(folder), "--overwrite makes it again")
+    except WeightsError:
+        if not options.overwrite:
+            raise
+        return None
     return found
+
+
+def check_output(options: FinetuneOptions, backbone: Backbone, parent: BakedWeights, folder: Path) -> None:
+    """Refuse an output that cannot be replaced, or has what was made in another way; no photo was read yet.
+
+    Raises:
+        OrchardError: it is the parent or inside --input, or see `find_finished`.
+    """
+    if os.path.realpath(parent.folder) == os.path.realpath(folder):
+        raise UsageError(f"--output {options.output}: holds the backbone to begin with: choose another one")
+    check_apart(options.output, options.input)
+    check_replaceable(backbone, folder, OTHERS)
+    wanted = asked(options, backbone, parent)
+    if folder.exists() and any(folder.iterdir()):
+        found = _read(folder)
+        if any(found.get(name) != value for name, value in wanted.items()):
+            _check_overwrite(options, found)
+
+
+def _check_overwrite(options: FinetuneOptions, found: Mapping[str, Any]) -> None:
+    if not options.overwrite:
+        what = "holds a backbone that was made of other photos, options or weights" if found else "is not empty"
+        raise OutputError(f"--output {options.output}: {what}: choose another one, or give --overwrite")
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from orchard.storage.stores import LocalStore
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Curve = list[dict[str, Any]]
-STATE = "state.npz"
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,26 @@ class State:
     best: Arrays
 
 
+def state_name(key: str) -> str:
+    """The file's name: of what `key` says, so that a call with other options leaves the epochs of this one alone."""
+    return f"state-{key[:12]}.npz"
+
+
 def save_state(store: LocalStore, key: str, state: State) -> None:
-    """Replace the file; `key` says what is being tuned. `OutputError` where it cannot be written."""
+    """Replace the file of what `key` says; `OutputError` where it cannot be written."""
     arrays: dict[str, Any] = {f"now {name}": array for name, array in state.arrays.items()}
     arrays |= {f"best {name}": array for name, array in state.best.items()}
     facts = json.dumps({"key": key, "curve": state.curve})
     np.savez(buffer := io.BytesIO(), **arrays, facts=np.array(facts))
-    store.write(STATE, buffer.getvalue())
+    store.write(state_name(key), buffer.getvalue())
 
 
 def load_state(store: LocalStore, key: str) -> State | None:
-    """The state of what `key` says; None where there is none, or of something else, or damaged."""
-    if STATE not in store.names():
+    """The state of what `key` says; None where there is none, or a damaged one."""
+    if state_name(key) not in store.names():
         return None
     try:
-        with np.load(io.BytesIO(store.read(STATE)), allow_pickle=False) as file:
+        with np.load(io.BytesIO(store.read(state_name(key))), allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
             if facts["key"] != key:
                 return None

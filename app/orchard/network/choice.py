@@ -28,7 +28,7 @@ def choose_backbone(named: str, weights: str | None = None) -> tuple[Backbone, B
     if weights is not None:
         raise UsageError(f"--backbone {named}: is a folder with its own weights: leave out --weights")
     backbone = folder_backbone(named)
-    return backbone, check_weights(backbone, named)
+    return backbone, check_weights(backbone, named, _NEXT_STEP)
 
 
 def is_folder(named: str) -> bool:
@@ -41,7 +41,7 @@ def folder_backbone(folder: str) -> Backbone:
     if "://" in folder:
         raise WeightsError(f"--backbone {folder}: is no folder of this machine: copy it here, and name the copy")
     name = read_manifest(folder, _NEXT_STEP).get("backbone")
-    if name not in BACKBONES:
+    if not isinstance(name, str) or name not in BACKBONES:
         path = os.path.join(folder, MANIFEST)
         raise WeightsError(f"{path}: its backbone is {name!r}, which this version does not know; {_NEXT_STEP}")
     return BACKBONES[name]

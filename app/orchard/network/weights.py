@@ -64,9 +64,12 @@ def find_weights(backbone: Backbone, folder: str | None) -> BakedWeights:
     return check_weights(backbone, found)
 
 
-def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
-    """Read a baked folder's manifest and compare every file with it; `WeightsError` for whatever is not in order."""
-    next_step = NEXT_STEP.format(backbone.name)
+def check_weights(backbone: Backbone, folder: str, next_step: str | None = None) -> BakedWeights:
+    """Read a baked folder's manifest and compare every file with it.
+
+    `WeightsError` for whatever is not in order; it ends with `next_step`, by default how to bake this backbone.
+    """
+    next_step = next_step or NEXT_STEP.format(backbone.name)
     path, manifest = os.path.join(folder, MANIFEST), read_manifest(folder, next_step)
     for name, now in contract(backbone).items():
         if (before := manifest.get(name, now)) != now:
@@ -76,6 +79,8 @@ def check_weights(backbone: Backbone, folder: str) -> BakedWeights:
         fingerprint, lineage = str(manifest["fingerprint"]), manifest.get("lineage")
     except (KeyError, TypeError) as exc:
         raise WeightsError(f"{path}: not a manifest of {backbone.name} ({exc!r}); {next_step}") from exc
+    if not isinstance(lineage, dict | None):
+        raise WeightsError(f"{path}: its lineage is {lineage!r}, not a table; {next_step}")
     baked = BakedWeights(os.path.abspath(folder), fingerprint, files, lineage)
     for name, expected in files.items():
         check_file(baked.path(name), expected, next_step)
