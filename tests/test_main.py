@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 INTERRUPTED = """
 import sys
@@ -36,3 +37,12 @@ def test_a_fault_of_our_own_is_not_taken_for_a_missing_package() -> None:
     command = [sys.executable, "-c", WITHOUT.format("orchard.classifier.command"), "run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
+
+
+def test_closed_outputs_are_no_error(drawn: Path, tmp_path: Path) -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        line = f'exec "$0" -m orchard run --input "$1" --output "$2" --dry-run {closed}'
+        command = ["sh", "-c", line, sys.executable, str(drawn), str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert bool(done.stdout) == (closed == "2>&-")

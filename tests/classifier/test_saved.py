@@ -241,6 +241,12 @@ def test_read_training_missing(tmp_path: Path) -> None:
         read_training(saved)
 
 
+def test_open_output_with_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "classifier.json").symlink_to("nowhere")
+    with pytest.raises(OutputError, match=r"classifier\.json cannot be read"):
+        open_classifier_output(str(tmp_path))
+
+
 FOREIGN = {
     "empty": {},
     "a run's output": {"features/_delta_log/0.json": b"", "report.json": b"{}"},

@@ -38,6 +38,16 @@ def test_worker_daemon_reads_the_directory_of_a_zip_file_once(tmp_path: Path) ->
     assert output_of(code, PYTHONPATH=path, ARCHIVE=str(archive)).strip() == "[True, False]"
 
 
+def test_a_worker_whose_jvm_is_gone_ends_without_a_word() -> None:
+    def main(file: object, out: object) -> None:
+        raise EOFError
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
+        with sender.makefile("rb") as file, pytest.raises(SystemExit) as ended:
+            prompt(main)(file, io.BytesIO())
+        assert ended.value.code == 1
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="an option of Linux")
 def test_prompt_file_gives_all_that_arrives() -> None:
     content = os.urandom(100_000)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from orchard.errors import InputError, OutputError, UsageError
 from orchard.storage import objects
-from orchard.storage.stores import LocalStore, Store, check_writable, open_store
+from orchard.storage.stores import LocalStore, Store, check_outside, check_writable, open_store
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -97,6 +97,17 @@ def test_open_store_refuses(uri: str) -> None:
 def test_check_writable(store: Store, key: str) -> None:
     check_writable(store, key)
     assert store.list("") == []
+
+
+def test_check_outside(store: Store) -> None:
+    store.write("out/features/_delta_log/0.json", b"{}")
+    store.write("out/classifier/model-0123456789ab/training.parquet", b"")
+    inside = "out/features", "out/features/new", "out/features/new/er", "out/classifier/model-0123456789ab/report"
+    for key in inside:
+        with pytest.raises(UsageError, match="is inside"):
+            check_outside(open_store(f"{store.uri}/{key}"))
+    for key in ("out", "out/new", "out/features-of-mine", "out/classifier", "out/classifier/model-of-mine/report"):
+        check_outside(open_store(f"{store.uri}/{key}"))
 
 
 def test_check_writable_of_an_object_store(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from orchard.classifier.settings import DECISIVE
 from orchard.errors import InputError
-from orchard.storage.stores import open_store
+from orchard.storage.stores import LOG, open_store
 from orchard.tables import parquet
 from orchard.tables.output import Output, open_output
 from orchard.tables.parquet import DataFile
@@ -39,7 +39,7 @@ def open_features(flag: str, uri: str) -> Output:
     So it is where a former version made the features, of which not all is known that they depend on.
     """
     store = open_store(uri, flag)
-    output = open_output(uri, flag=flag) if store.list("features/_delta_log/") else None
+    output = open_output(uri, flag=flag) if store.list(f"features/{LOG}/") else None
     if output is None or not output.features.rows:
         raise InputError(f"{flag} {uri}: no features there: name the output of an `orchard run` that ended well")
     if missing := [name for name in DECISIVE if name not in output.features.settings]:

@@ -32,7 +32,7 @@ from orchard.classifier.pointer import (
 )
 from orchard.classifier.settings import check_same
 from orchard.errors import InputError, OutputError
-from orchard.storage.stores import Store, check_writable, open_store
+from orchard.storage.stores import Store, check_outside, check_writable, open_store
 from orchard.tables import parquet
 
 PIPELINE, REFERENCES, TRAINING = "pipeline", "references.npy", "training.parquet"
@@ -60,12 +60,15 @@ def open_classifier_output(uri: str) -> Store:
     """
     store = open_store(uri)
     check_writable(store, POINTER)
+    check_outside(store)
     names = {name for name in store.names() if not name.startswith(".")}
     if POINTER in names:
         try:
             parse_pointer(store.read(POINTER))
         except ValueError as exc:
             raise OutputError(f"--output {uri}: its {POINTER} {exc}: choose another folder") from exc
+        except FileNotFoundError as exc:  # a link to nothing, or deleted since
+            raise OutputError(f"--output {uri}: its {POINTER} cannot be read: choose another folder") from exc
     elif others := _foreign(names):
         what = f"holds files ({others[0]} for one), but no classifier"
         raise OutputError(f"--output {uri}: {what}: choose an empty or a new folder")

@@ -13,7 +13,7 @@ from orchard.network.backbone import Backbone
 from orchard.network.bake.bake import check_replaceable
 from orchard.network.weights import BakedWeights, check_weights
 from orchard.storage.objects import is_object_uri
-from orchard.storage.stores import LocalStore, local_path
+from orchard.storage.stores import LocalStore, check_outside, local_path
 from orchard.tables.output import check_apart
 
 FACTS, CURVE = OTHERS = ("finetune.json", "curve.svg")
@@ -62,6 +62,7 @@ def check_output(options: FinetuneOptions, backbone: Backbone, parent: BakedWeig
     if os.path.realpath(parent.folder) == os.path.realpath(folder):
         raise UsageError(f"--output {options.output}: holds the backbone to begin with: choose another one")
     check_apart(options.output, options.input)
+    check_outside(LocalStore(str(folder)))
     check_replaceable(backbone, folder, OTHERS)
     wanted = asked(options, backbone, parent)
     if folder.exists() and any(folder.iterdir()):

@@ -105,7 +105,8 @@ def quiet(*descriptors: int) -> Iterator[None]:
 
 
 def _redirect(targets: dict[int, int]) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as in a process without a terminal
+            stream.flush()
     for descriptor, target in targets.items():
         os.dup2(target, descriptor)

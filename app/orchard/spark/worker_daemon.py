@@ -61,13 +61,18 @@ class PromptFile(io.RawIOBase):
 
 
 def prompt(main: Main) -> Main:
-    """The same, reading from a `PromptFile`, on Linux."""
+    """The same, reading from a `PromptFile` on Linux; without a word where the JVM is gone, to which all is told."""
 
     def prompt_main(file: io.BufferedReader, out: BinaryIO) -> object:
-        with io.BufferedReader(PromptFile(file), 65536) as quick:
-            return main(quick, out)
+        try:
+            if not hasattr(socket, "TCP_QUICKACK"):
+                return main(file, out)
+            with io.BufferedReader(PromptFile(file), 65536) as quick:
+                return main(quick, out)
+        except EOFError:  # pyspark's daemon would print a traceback
+            raise SystemExit(1) from None
 
-    return prompt_main if hasattr(socket, "TCP_QUICKACK") else main
+    return prompt_main
 
 
 if __name__ == "__main__":

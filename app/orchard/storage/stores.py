@@ -5,6 +5,7 @@ between parts. Reading a missing key raises `FileNotFoundError`, everything else
 """
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from orchard.errors import OutputError, UsageError
 from orchard.storage import objects
+
+LOG = "_delta_log"  # the folder that makes a folder a Delta table
+_OWN = re.compile("model-[0-9a-f]{12}")  # as a classifier names the folder of its files
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,41 @@ def check_writable(store: Store, *names: str) -> None:
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         what = "cannot be written" if above.is_dir() else "is a file, not a folder"
         raise OutputError(f"{store.flag} {store.uri}: {above} {what}: choose another folder")
+
+
+def check_outside(store: Store) -> None:
+    """Raise `UsageError` for a place in a Delta table or in a classifier's folder of files.
+
+    What is not theirs is deleted there, and readers that know no Delta take it for rows. Where a bucket may not be
+    listed above the place, nobody can say.
+    """
+    for folder in (store.uri, *_above(store)):
+        own = "a classifier's files" if _OWN.fullmatch(os.path.basename(folder)) else None
+        if what := own or ("a table" if _is_table(store, folder) else None):
+            advice = "where other files are deleted: choose another folder"
+            raise UsageError(f"{store.flag} {store.uri}: is inside {folder}, {what}, {advice}")
+
+
+def _above(store: Store) -> Iterator[str]:
+    """The folders that hold a store's, from the nearest on; of a bucket the prefixes."""
+    if isinstance(store, LocalStore):
+        yield from map(str, Path(store.uri).parents)
+        return
+    parts = objects.split_uri(store.uri)[1].split("/")
+    yield from (f"{_bucket(store)}/{'/'.join(parts[:end])}" for end in range(len(parts) - 1, 0, -1))
+
+
+def _bucket(store: ObjectStore) -> str:
+    return f"{store.uri.split('://')[0]}://{objects.split_uri(store.uri)[0]}"
+
+
+def _is_table(store: Store, folder: str) -> bool:
+    if isinstance(store, LocalStore):
+        return os.path.isdir(os.path.join(folder, LOG))
+    prefix = objects.split_uri(folder)[1]
+    with suppress(OutputError):
+        return bool(ObjectStore(_bucket(store), store.flag).list(f"{prefix}/{LOG}/".lstrip("/")))
+    return False
 
 
 def local_path(uri: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from orchard.errors import OutputError, UsageError
 from orchard.photos.photo import Rejection
-from orchard.storage.stores import Store, open_store
+from orchard.storage.stores import LOG, Store, check_outside, open_store
 from orchard.tables import columns, parquet
 from orchard.tables.changes import Known, Stamp
 from orchard.tables.columns import REJECTED
@@ -124,14 +124,16 @@ def open_tables(kind: type[Tables], uri: str, *, overwrite: bool = False, flag: 
     Errors call it by `flag`: another one than --output names tables that are only read.
 
     Raises:
-        UsageError: a URI that cannot be an output.
+        UsageError: a URI that cannot be an output, or is inside of a table.
         OutputError: other files are there, or an output of a former version, or a table that cannot be read.
     """
     if _ESCAPE.search(uri):  # delta-rs would decode it and write elsewhere
         raise UsageError(f"{flag} {uri}: a name with % and two hexadecimal digits cannot hold a table: rename it")
     store = open_store(uri, flag)
     names = {name for name in store.names() if not name.startswith(".") or name in kind.former}
-    bare = {name for name in names & kind.schemas.keys() if not store.list(f"{name}/_delta_log/")}
+    if flag == "--output":
+        check_outside(store)
+    bare = {name for name in names & kind.schemas.keys() if not store.list(f"{name}/{LOG}/")}
     # A table without a log was written by a former version; where there was none, by somebody else.
     if names and not (names if kind.former else names - bare) & kind.marks:
         raise OutputError(f"{flag} {uri}: holds files, but no {kind.kind}: choose an empty or a new folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,19 @@ def test_evaluate_output_not_writable(folder: Path, tmp_path: Path) -> None:
     for place in ("file", "file/new", "folder"):
         with pytest.raises(OutputError, match=f"^--output {tmp_path / place}"):
             describe(options(folder, output=str(tmp_path / place)))
+
+
+def test_evaluate_output_in_a_table(folder: Path) -> None:
+    for place in (folder / "others" / "features", folder / "others" / "features" / "report"):
+        with pytest.raises(UsageError, match="is inside"):
+            describe(options(folder, output=str(place)))
+
+
+@pytest.mark.parametrize("content", ['{"input": "x"}', '{"input": null}', "[1]", "{"])
+def test_evaluate_with_an_odd_report_of_the_run(folder: Path, tmp_path: Path, content: str) -> None:
+    shutil.copytree(folder / "features", tmp_path / "test")
+    (tmp_path / "test" / "report.json").write_text(content)
+    assert describe(options(folder, features=str(tmp_path / "test")))["photos"] > 0
 
 
 @pytest.mark.parametrize("flag", ["features", "unfamiliar"])

@@ -174,6 +174,25 @@ def test_export_int8_too_few_photos(made: Made, tmp_path: Path) -> None:
     assert "3 photos" in refused(InputError, lambda: export(options, Reporter(io.StringIO())))
 
 
+def test_describe_refuses_what_export_refuses(made: Made, tmp_path: Path) -> None:
+    few, empty, damaged = tmp_path / "few", tmp_path / "empty", tmp_path / "damaged"
+    shutil.copytree(made.photos[0].parent, few)
+    empty.mkdir()
+    shutil.copytree(made.uri, damaged)
+    (listed,) = damaged.glob("model-*/training.parquet")
+    listed.write_bytes(b"PAR1")
+    cases = [
+        ({"quantize": "int8", "photos": str(few)}, "too few"),
+        ({"photos": str(empty)}, "no photos there"),
+        ({"classifier": str(damaged)}, "training.parquet: is damaged"),
+    ]
+    for changes, what in cases:
+        output = str(tmp_path / "fruit.tflite")
+        options = ExportOptions(**{"classifier": made.uri, "output": output, **changes})
+        assert what in refused(InputError, lambda options=options: describe(options))  # type: ignore[misc]
+        assert what in refused(InputError, lambda options=options: export(options, Reporter(io.StringIO())))  # type: ignore[misc]
+
+
 def test_describe_writes_nothing(made: Made, tmp_path: Path) -> None:
     plan = describe(ExportOptions(classifier=made.uri, output=str(tmp_path / "fruit.tflite"), quantize="int8"))
     assert (plan["photos to calibrate with"], plan["photos to measure on"]) == (16, 8)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchard.classifier.evaluation.measure import ClassOf, evaluate_model, find_classes
-from orchard.classifier.inputs import open_features
+from orchard.classifier.inputs import open_features, photos_uri
 from orchard.classifier.labels import Rule, read_rule, rule_of
 from orchard.classifier.options import EvaluateOptions
 from orchard.classifier.saved import EVALUATION, EVALUATION_PAGE, Saved, check_settings, read_classifier, read_training
 from orchard.console import Reporter
 from orchard.errors import OutputError
 from orchard.photos.photo import skip_reason
-from orchard.storage.stores import Store, check_writable, open_store
+from orchard.storage.stores import Store, check_outside, check_writable, open_store
 from orchard.tables.output import Output, check_apart
 
 
@@ -79,13 +79,13 @@ def _open(options: EvaluateOptions) -> _Task:
 def _check_apart(uri: str, store: Store, outputs: Sequence[Output]) -> None:
     """Raise `OrchardError` where the report would be among photos, or in a table, whose readers take it for rows."""
     for output in outputs:
-        photos = (output.report() or {}).get("input", {}).get("uri")
-        if photos:
+        if photos := photos_uri(output):
             check_apart(uri, photos, "the photos")
         for table in output.tables:
             check_apart(uri, table.uri, "the table")
-    if others := sorted(name for name in store.names() if name == "_delta_log" or skip_reason(name) is None):
-        raise OutputError(f"{store.flag} {uri}: is a table, or a folder of photos ({others[0]}): choose another folder")
+    check_outside(store)
+    if others := sorted(name for name in store.names() if skip_reason(name) is None):
+        raise OutputError(f"{store.flag} {uri}: is a folder of photos ({others[0]}): choose another folder")
 
 
 def _open_features(saved: Saved, flag: str, uri: str) -> Output:

@@ -14,7 +14,7 @@ from orchard.classifier.export.photos import choose
 from orchard.classifier.model import Model
 from orchard.classifier.options import ExportOptions
 from orchard.classifier.prediction.classifier import find_network
-from orchard.classifier.saved import Saved, read_classifier
+from orchard.classifier.saved import Saved, read_classifier, read_training
 from orchard.console import Reporter
 from orchard.errors import InputError, OutputError, UsageError
 from orchard.features.task import Network
@@ -24,7 +24,7 @@ from orchard.network.bake.heads import Head, convert
 from orchard.photos.decoding import Pixels
 from orchard.report.text import count
 from orchard.storage.objects import is_object_uri
-from orchard.storage.stores import LocalStore, Store, check_writable, local_path, open_store
+from orchard.storage.stores import LocalStore, Store, check_outside, check_writable, local_path, open_store
 from orchard.versions import versions
 
 # Largest differences of probabilities, and relative ones of the unfamiliarity; 8 bits are measured, not judged.
@@ -67,7 +67,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
         OutputError: the file disagrees with the classifier, or cannot be written.
         MachineError: TensorFlow cannot be imported.
     """
-    target, saved = open_target(options.output), read_classifier(options.classifier)
+    target, saved = _open(options)
     network = find_network(saved, options.weights, options.backbone)
     calibration, measured = _read_photos(options, saved, network, reporter)
     content = make(saved.model, network, options.quantize, calibration, reporter)
@@ -82,7 +82,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
 
 def describe(options: ExportOptions) -> dict[str, Any]:
     """What an export would do, without converting or writing anything; errors as of `export`."""
-    target, saved = open_target(options.output), read_classifier(options.classifier)
+    target, saved = _open(options)
     network = find_network(saved, options.weights, options.backbone)
     calibration, measured = _count_photos(options, saved)
     return {
@@ -96,6 +96,13 @@ def describe(options: ExportOptions) -> dict[str, Any]:
     }
 
 
+def _open(options: ExportOptions) -> tuple[Target, Saved]:
+    """Output and classifier; one whose list of photos is damaged is refused, whichever photos are used."""
+    target, saved = open_target(options.output), read_classifier(options.classifier)
+    read_training(saved)
+    return target, saved
+
+
 def open_target(uri: str) -> Target:
     """Where a file goes; `UsageError` where that is no file, `OutputError` where it cannot be written."""
     folder, _, name = uri.rpartition("/")
@@ -106,6 +113,7 @@ def open_target(uri: str) -> Target:
         folder = folder or "/"
     target = Target(open_store(folder or ("/" if uri.startswith("/") else ".")), name)
     check_writable(target.store, name)
+    check_outside(target.store)
     _check_replaceable(target)
     return target
 
@@ -131,11 +139,15 @@ def make(model: Model, network: Network, quantize: str, calibration: Pixels | No
     if quantize != "int8":
         content = convert(network.backbone, network.weights, head)
         return content if quantize == "none" else to_float16(content)
-    if calibration is None or len(calibration) < FEWEST_TO_CALIBRATE:
-        found = 0 if calibration is None else len(calibration)
+    calibration = np.zeros((0, *network.backbone.shape), np.uint8) if calibration is None else calibration
+    _check_calibration(len(calibration))
+    return convert_int8(network.backbone, network.weights, head, calibration, reporter.log)
+
+
+def _check_calibration(found: int) -> None:
+    if found < FEWEST_TO_CALIBRATE:
         what = f"{found} photos are too few to calibrate 8 bits with"
         raise InputError(f"--photos: {what}: name a folder of {2 * FEWEST_TO_CALIBRATE} or more, better some hundreds")
-    return convert_int8(network.backbone, network.weights, head, calibration, reporter.log)
 
 
 def check(comparison: Comparison, quantize: str) -> None:
@@ -201,6 +213,10 @@ def _count_photos(options: ExportOptions, saved: Saved) -> tuple[int, int]:
         if _needs_photos(options):
             raise
         return 0, 0
+    if _needs_photos(options) and not measured.paths:
+        raise InputError(f"{measured.flag} {measured.uri}: no photos there: name a folder of photos by --photos")
+    if options.quantize == "int8":
+        _check_calibration(len(calibration.paths))
     return len(calibration.paths) if options.quantize == "int8" else 0, len(measured.paths)
 
 
