@@ -182,7 +182,7 @@ class Site:
             values["bucket"] = self.bucket
         try:
             return text.format(**values)
-        except (KeyError, IndexError, ValueError) as exc:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as exc:
             raise SpecError(f"{field}: {text}: only {{bucket}}, {{account}} and {{region}} are filled in") from exc
 
 

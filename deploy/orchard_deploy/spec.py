@@ -134,6 +134,9 @@ def _read(path: Path) -> Any:
 
 def parse_spec(content: Mapping[str, Any]) -> Spec:
     """The specification in a parsed file that fits the schema; `UsageError` for an unknown backbone."""
+    # JSON's 2.0 is a whole number, too.
+    whole = {name: int(value) for name, value in content.items() if isinstance(value, float)}
+    content = {**content, **whole}
     values = {_snake(name): value for name, value in content.items() if name not in ("$schema", "image", "eks")}
     image = content["image"]
     backbones = image.get("backbones", (MOBILENET_V2.name,))
@@ -141,8 +144,7 @@ def parse_spec(content: Mapping[str, Any]) -> Spec:
         "repository": image["repository"],
         "base": image.get("base"),
         "backbones": tuple(get_backbone(name).name for name in backbones),
-        "driver": Worker(**content["driver"]),
-        "executor": Worker(**content["executor"]),
+        **{role: Worker(**{key: int(size) for key, size in content[role].items()}) for role in ("driver", "executor")},
         "arguments": tuple(content.get("arguments", ())),
         "eks": Eks(**{_snake(name): value for name, value in content["eks"].items()}) if "eks" in content else None,
     }

@@ -65,7 +65,10 @@ def test_named_buckets_are_those_of_others_with_the_keys_that_name_them(site: Si
 
 
 @pytest.mark.parametrize("field", ["input", "output", "logs"])
-@pytest.mark.parametrize("text", ["s3://{bukket}/x", "s3://{0}/x", "s3://{/x", "/photos", "s3://A/x"])
+@pytest.mark.parametrize(
+    "text",
+    ["s3://{bukket}/x", "s3://{account[a]}/x", "s3://{account.id}/x", "s3://{0}/x", "s3://{/x", "/photos", "s3://A/x"],
+)
 def test_a_location_that_is_none_is_refused_by_its_key(site: Site, field: str, text: str) -> None:
     changed: dict[str, Any] = {field: text}
     with pytest.raises(SpecError, match=f"^{field}: "):

@@ -32,6 +32,13 @@ def test_load_spec_of_the_project(spec: Spec) -> None:
     assert spec.job(input="in", output="out") == JobOptions(input="in", output="out", variance=0.9)
 
 
+def test_load_spec_takes_whole_numbers_as_json_has_them(tmp_path: Path, spec: Spec) -> None:
+    sizes = {"cpu": 4.0, "memory": 16.0, "disk": 20.0}
+    found = load_spec(changed(tmp_path, executors=2.0, timeoutMinutes=60.0, driver=sizes, executor=sizes))
+    assert repr(found.executors) == "2"
+    assert (str(found.executor), str(found.timeout_minutes)) == (str(spec.executor), "60")
+
+
 def test_spec_has_the_fields_of_the_schema() -> None:
     properties = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["properties"].keys() - {"$schema", "image"}
     snake = {re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in properties}

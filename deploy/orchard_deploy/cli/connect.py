@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -51,6 +52,18 @@ def add_command(
         parser.add_argument(flag, **(form if isinstance(form, dict) else {"action": "store_true", "help": form}))
     parser.set_defaults(command=run, **defaults)
     return parser
+
+
+def number(what: str, least: float) -> Callable[[str], float]:
+    """What parses a flag's value that is at least so large."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not (math.isfinite(value) and value >= least):
+            raise argparse.ArgumentTypeError(f"{text} is no {what}")
+        return value
+
+    return parse
 
 
 def target_spec(arguments: argparse.Namespace) -> Spec:

@@ -98,6 +98,8 @@ def _check_existing(name: str, location: str, command: str) -> None:
     """Raise `SpecError` unless what is to be mounted exists: some engines would make a folder of it."""
     if PLACEHOLDER.search(location):
         raise SpecError(f"{name} {location}: a run on this machine knows no account: write the address out")
+    if "://" in location and not location.startswith(("s3://", "s3a://")):
+        raise SpecError(f"{name} {location}: only s3:// is read from elsewhere: name a path on this machine, or that")
     path, kind = Path(location).expanduser(), "folder" if name == "--input" else "file or folder"
     if "://" not in location and not (path.is_dir() if kind == "folder" else path.exists()):
         raise SpecError(f"{name} {location}: no such {kind}: name what {command} is to read")

@@ -68,6 +68,7 @@ class _Shown:
 
 def _plan(arguments: argparse.Namespace) -> int:
     shown = _offline(arguments) if arguments.offline else _online(arguments)
+    _ = shown.run_input  # raises where no run can work
     if arguments.output:
         _write_files(arguments.output, shown)
     print(*([json.dumps(_facts(shown), indent=1)] if arguments.json else _lines(shown)), sep="\n")

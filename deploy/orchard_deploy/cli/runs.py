@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from orchard_deploy.cli.connect import ACCOUNT, AWS, Commands, Flags, Parents, add_command, connect
+from orchard_deploy.cli.connect import ACCOUNT, AWS, Commands, Flags, Parents, add_command, connect, number
 from orchard_deploy.context import Context
 from orchard_deploy.cost.bill import bill_facts, bill_lines
 from orchard_deploy.cost.money import (
@@ -21,6 +20,7 @@ from orchard_deploy.cost.money import (
     load_prices,
     money_lines,
     money_of,
+    whole,
 )
 from orchard_deploy.errors import DeployError
 from orchard_deploy.runs.known import choose_run
@@ -56,7 +56,7 @@ def add_to(commands: Commands, parents: Parents) -> None:
     about = "the logs of a run: standard output and error of driver or executors"
     add_command(commands, parents, "logs", _logs, about, logs)
     photos = "photos that it featurized (default: by the report in its output)"
-    cost: Flags = {**ACCOUNT, **_RUN, "--photos": {"type": int, "metavar": "N", "help": photos}, "--json": _JSON}
+    cost: Flags = {**ACCOUNT, **_RUN, "--photos": {"type": whole, "metavar": "N", "help": photos}, "--json": _JSON}
     about = "what a run cost: what EMR Serverless billed, times the prices"
     add_prices(add_command(commands, parents, "cost", _cost, about, cost, target=SERVERLESS.name))
     cancel: Flags = {**AWS, **_RUN, "--dry-run": "say which run it would be"}
@@ -64,7 +64,7 @@ def add_to(commands: Commands, parents: Parents) -> None:
 
 
 def _add_submit(commands: Commands, parents: Parents) -> None:
-    budget, minutes = _number("amount of money", 0), _number("number of minutes", 1e-9)
+    budget, minutes = number("amount of money", 0), number("number of minutes", 1e-9)
     longest = "give up after M minutes (default: the queue's and the run's own time-outs + 30)"
     flags: Flags = {
         **AWS,
@@ -79,16 +79,6 @@ def _add_submit(commands: Commands, parents: Parents) -> None:
     parser = add_command(commands, parents, "submit", _submit, "start a run of the image in ECR", flags)
     parser.epilog = "Arguments behind `--` go to the job."
     add_money(parser)
-
-
-def _number(what: str, least: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not (math.isfinite(value) and value >= least):
-            raise argparse.ArgumentTypeError(f"{text} is no {what}")
-        return value
-
-    return parse
 
 
 def _submit(arguments: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ def _up(arguments: argparse.Namespace) -> int:
 def _down(arguments: argparse.Namespace) -> int:
     context, how = connect(arguments), {"force": arguments.force, "with_data": arguments.with_data}
     if arguments.dry_run:
-        print(*look_down(context, **how), sep="\n")
+        print(*(list(look_down(context, **how)) or ["nothing to do"]), sep="\n")
         return 0
     for line in down(context, **how) or ["nothing"]:
         context.say(f"left: {line}")

@@ -99,10 +99,17 @@ class Money:
         }
 
 
+def whole(text: str) -> int:
+    """A number of photos on the command line."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of photos")
+    return int(text)
+
+
 def add_money(parser: argparse.ArgumentParser) -> None:
     """Give a command the flags about money."""
     photos = "photos to estimate for (default: those that the run takes of the input)"
-    parser.add_argument("--photos", type=int, metavar="N", help=photos)
+    parser.add_argument("--photos", type=whole, metavar="N", help=photos)
     add_prices(parser)
 
 

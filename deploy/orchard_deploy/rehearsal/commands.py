@@ -16,14 +16,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from orchard_deploy.cli.connect import target_spec
+from orchard_deploy.cli.connect import number, target_spec
 from orchard_deploy.errors import SpecError
 from orchard_deploy.image.tag import image_name
+from orchard_deploy.job_commands import COMMANDS
 from orchard_deploy.local.run_local import parse_memory
 from orchard_deploy.runs.record import FOLDER_VARIABLE
 from orchard_deploy.site import Account, Site
 from orchard_deploy.spec import Spec
-from orchard_deploy.terminal import say
+from orchard_deploy.targets import EKS, spec_for
+from orchard_deploy.terminal import LeavingError, listening, say
 
 if TYPE_CHECKING:
     from orchard_deploy.rehearsal.settings import Settings
@@ -47,7 +49,13 @@ def add_to(commands: Commands, parents: list[argparse.ArgumentParser]) -> None:
     )
     add = parser.add_argument
     add("--without-docker", action="store_true", help="run the job of this installation instead of the image")
-    add("--speed", type=float, default=20.0, metavar="N", help="times as fast as AWS (default %(default)g)")
+    add(
+        "--speed",
+        type=number("factor above 0", 1e-3),
+        default=20.0,
+        metavar="N",
+        help="times as fast as AWS (default %(default)g)",
+    )
     add("--photos", type=Path, metavar="DIR", help="upload these photos to the input, in a bucket made for it")
     add("--port", type=int, default=0, metavar="N", help="port to listen on (default: a free one)")
     add("--memory", default="6g", metavar="SIZE", help="memory of a run's container (default %(default)s)")
@@ -58,12 +66,14 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     spec, photos = target_spec(arguments), arguments.photos.expanduser() if arguments.photos else None
     if photos and not photos.is_dir():
         raise SpecError(f"--photos {photos}: no such folder: name a folder of photos, one sub-folder a variety")
+    if photos and COMMANDS[spec.command].input is None:
+        raise SpecError(f"--photos {photos}: {spec.command} reads no input: leave it out")
     region = spec.region or os.environ.get("AWS_REGION") or "us-east-1"
     try:
         from orchard_deploy.rehearsal.stage import ACCOUNT, environment, registered, served
     except ModuleNotFoundError as exc:
         raise SpecError(f"{exc.name}: not installed: pip install 'orchard[rehearse]'") from exc
-    with ExitStack() as stack:
+    with listening(), ExitStack() as stack:
         environ = environment(region, stack.enter_context(served(arguments.port)))
         settings = _settings(arguments, spec, environ, stack)
         stack.enter_context(registered(settings))
@@ -80,7 +90,8 @@ def _settings(arguments: argparse.Namespace, spec: Spec, environ: Mapping[str, s
     from orchard_deploy.rehearsal.settings import Settings, Timings
 
     if arguments.without_docker:
-        images = Images(frozenset([image_name(arguments.tree, spec).rpartition(":")[2]]))
+        specs = (spec, spec_for(spec, EKS)) if spec.eks else (spec,)
+        images = Images(frozenset(image_name(arguments.tree, each).rpartition(":")[2] for each in specs))
     else:
         runners.check_engine()
         images = stack.enter_context(registry())
@@ -114,7 +125,12 @@ def _upload(site: Site, folder: Path) -> None:
 def _run_command(command: tuple[str, ...], environ: Mapping[str, str]) -> int:
     own = {name: value for name, value in os.environ.items() if name not in _PROFILE}
     try:
-        return subprocess.run(command, env={**own, **environ}, check=False).returncode
+        with subprocess.Popen(command, env={**own, **environ}) as process:
+            try:
+                return process.wait()
+            except LeavingError:
+                process.terminate()
+                raise
     except OSError as exc:
         raise SpecError(f"{command[0]}: {exc.strerror}: name a command behind `--`") from exc
 

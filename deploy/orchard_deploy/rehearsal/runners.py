@@ -84,6 +84,9 @@ def tree_process(order: Order, environ: Mapping[str, str]) -> RunningProcess:
 def this_tree(order: Order) -> list[str]:
     """The command of that process."""
     submit, main = Path(sys.executable).with_name("spark-submit"), _ROOT / "app" / "orchard" / "__main__.py"
+    # The image's own interpreter, which is not here: `tree_process` names this one.
+    own = {name: text for name, text in order.properties.items() if not name.startswith("spark.pyspark.")}
+    order = replace(order, properties=own)
     command = () if order.arguments[:1] and order.arguments[0] in COMMANDS else (RUN,)  # as the image's main.py has it
     return [str(submit), *_submit_words(order), str(main), *command, *order.arguments]
 

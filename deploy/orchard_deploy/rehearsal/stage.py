@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from moto.emrserverless.models import emrserverless_backends
 from moto.moto_api import recorder
 from moto.server import ThreadedMotoServer
 
+from orchard_deploy.errors import SpecError
 from orchard_deploy.rehearsal.repositories import Ecr
 from orchard_deploy.rehearsal.services import Containers, Serverless
 from orchard_deploy.rehearsal.settings import Settings
@@ -60,7 +62,12 @@ def tick() -> None:
 
 @contextmanager
 def served(port: int = 0) -> Iterator[str]:
-    """The address of moto's server, to the end of the block."""
+    """The address of moto's server, to the end of the block; `SpecError` where the port is not free."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except (OSError, OverflowError) as exc:
+        reason = str(getattr(exc, "strerror", None) or exc).partition(" (")[0]
+        raise SpecError(f"--port {port}: {reason}: choose another one") from exc
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server, stopping = ThreadedMotoServer("127.0.0.1", port, verbose=False), threading.Event()
 

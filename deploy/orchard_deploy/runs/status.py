@@ -44,19 +44,20 @@ def _run_facts(context: Context) -> Iterator[dict[str, Any]]:
         yield {
             "id": seen.run,
             "state": run.state if run else seen.state or "not known to AWS",
-            "details": run.details if run else "",
+            "details": context.site.account.mask(run.details) if run else "",
             **{name: getattr(seen, name) for name in ("tag", "digest", "ran", "submitted", "photos")},
         }
 
 
 def _stack_facts(context: Context, stack: Stack | None) -> dict[str, Any]:
     site, application = context.site, stack.outputs.get("Application") if stack else None
+    to_do = _to_do(context, stack)
     return {
         "name": site.slug,
         "status": stack.status if stack else "there is none",
         "outputs": {name: site.account.mask(value) for name, value in stack.outputs.items()} if stack else {},
         "application": application and emr.application_state(context.aws, application),
-        "to_do": _to_do(context, stack),
+        "to_do": to_do and site.account.mask(to_do),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from orchard_deploy.errors import AwsError, DeployError, WaitError
+from orchard_deploy.errors import AwsError, DeployError, SpecError, WaitError
 from orchard_deploy.runs.record import Submission
 from orchard_deploy.runs.watch import Watch
 from orchard_deploy.terminal import LeavingError, undisturbed
@@ -55,6 +55,10 @@ def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Submission:
     except AwsError:
         # Credentials that ran out, for instance: nothing can be done about the run from here.
         watch.context.say(f"run {watch.submission.run} may go on: see `orchard-deploy status` when AWS answers again")
+        raise
+    except (OSError, SpecError):  # its lines, or the record, cannot be written
+        watch.tail = None
+        _leave(watch, continues=detach)
         raise
     except KeyboardInterrupt:
         _leave(watch, continues=detach or _may_continue(watch, ask))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from typing import Any
 
 from orchard_deploy import emr
 from orchard_deploy.context import Context
@@ -20,6 +21,7 @@ from orchard_deploy.runs.planning import PlannedRun, Wanted, plan_run
 from orchard_deploy.runs.record import Submission
 from orchard_deploy.stack.state import require_outputs
 from orchard_deploy.stack.up import check_buckets
+from orchard_deploy.terminal import LeavingError
 
 # Seconds after which a submission that no run carries the token of is given up.
 _FORGOTTEN = 3600.0
@@ -83,13 +85,21 @@ def _announce(context: Context, planned: PlannedRun) -> Submission:
 def _start(context: Context, submission: Submission, request: Payload) -> Submission:
     named = identified(context.site, request, submission.token)
     try:
-        answer = context.aws.call(context.target.service, "start_job_run", named)
+        answer = _call_start(context, submission, named)
+    except (KeyboardInterrupt, LeavingError):
+        context.say("a run may have been started: `orchard-deploy status` shows it, `cancel` ends it")
+        raise
+    return context.record.keep(replace(submission, run=answer[context.target.run_key]))
+
+
+def _call_start(context: Context, submission: Submission, named: Payload) -> dict[str, Any]:
+    try:
+        return context.aws.call(context.target.service, "start_job_run", named)
     except InvalidError:
         # An idle application may begin to stop at any moment, and takes no runs until it has stopped.
         if not _was_stopping(context, submission.place):
             raise
-        answer = context.aws.call(context.target.service, "start_job_run", named)
-    return context.record.keep(replace(submission, run=answer[context.target.run_key]))
+        return context.aws.call(context.target.service, "start_job_run", named)
 
 
 def _was_stopping(context: Context, application: str) -> bool:

@@ -20,6 +20,8 @@ from orchard_deploy.targets import SERVERLESS, Target
 if TYPE_CHECKING:
     from orchard_deploy.aws import Aws
 
+# What a run uses, by the template's names.
+_OF_RUNS = ("Application", "JobRole", "Bucket", "BucketPolicy")
 _CLOSED = "it is someone else's, or you may not look at it"
 _MISSING = "there is none, and `orchard-deploy up` makes only that of `bucket`, once: make it, or name another"
 
@@ -63,8 +65,9 @@ def up(context: Context) -> Plan:
         for line in changes.change_lines(plan.changes):
             context.say(line)
         if plan.change_set:
-            _stop_application(context, plan, plan.change_set)
+            _make_way(context, plan, plan.change_set)
             changes.execute_change_set(context, plan.change_set)
+            _say_what_stays(context, plan)
     return plan
 
 
@@ -117,15 +120,27 @@ def _wanted(context: Context, stack: Stack | None) -> tuple[dict[str, str], bool
     return wanted, digest is None and target is SERVERLESS
 
 
-def _stop_application(context: Context, plan: Plan, change_set: str) -> None:
-    """An application that is to be changed or replaced must not have runs, and be stopped or never started."""
+def _make_way(context: Context, plan: Plan, change_set: str) -> None:
+    """What a run uses does not change while one is active; an application that does is stopped, or was never started.
+
+    A role that changes would take from a run what it may read or write.
+    """
     application = plan.stack.outputs.get("Application") if plan.stack else None
-    if application is None or "Application" not in (change.name for change in plan.changes):
+    changed = [change.name for change in plan.changes if change.name in _OF_RUNS]
+    if application is None or not changed:
         return
     if active := emr.list_runs_if_any(context.aws, SERVERLESS, application, active=True):
         changes.delete_change_set(context, change_set)
         raise RefusedError(
-            f"application {application}: it must change, and run {active[0].id} is active: wait for its end, or "
-            "cancel it with `orchard-deploy cancel`"
+            f"application {application}: {', '.join(changed)} must change, and run {active[0].id} is active: wait for "
+            "its end, or cancel it with `orchard-deploy cancel`"
         )
-    emr.stop_application(context.aws, application, pace=context.pace, say=context.say)
+    if "Application" in changed:
+        emr.stop_application(context.aws, application, pace=context.pace, say=context.say)
+
+
+def _say_what_stays(context: Context, plan: Plan) -> None:
+    """A bucket that an earlier specification named is retained, and no later command knows of it."""
+    bucket = plan.stack.made_bucket if plan.stack else None
+    if bucket and bucket != plan.parameters["BucketName"]:
+        context.say(f"bucket {bucket} stays, with what is in it: no command looks at it any more: delete it by hand")

@@ -276,6 +276,7 @@ def test_the_docker_run_line_of_every_command(typed: Typed, command: str, words:
         ("train", "--input none --output new", "--input none: no such folder: name what train is to read"),
         ("train", "--input photos/1.jpg --output new", "--input photos/1.jpg: no such folder"),
         ("run", "--input none --output new", "--input none: no such folder: name what run is to read"),
+        ("run", "--input file:///photos --output new", "--input file:///photos: only s3:// is read from elsewhere"),
         ("train", "--input out --output new -- --test none", "--test none: no such file or folder"),
         ("train", "--input out --output new -- --labels none.csv", "--labels none.csv: no such file or folder"),
         ("evaluate", "--input out --output new", "CLASSIFIER"),

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from orchard_deploy.__main__ import main
 from orchard_deploy.runs.record import Submission, record_file
 from orchard_deploy.site import Account, Site
 from orchard_deploy.spec import load_spec
+
+from tests.run.processes import wait_for
 
 # `orchard-deploy` in a process of its own, at a test's pace.
 TYPED = [
@@ -86,7 +89,8 @@ def test_photos_arrive_with_the_bucket_of_the_stack_which_down_then_deletes(
     assert left[-1] == "orchard-deploy: left: nothing"
 
 
-def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path, sent: signal.Signals) -> None:
     words = [*TYPED, "rehearse", "--without-docker", *places(tree)]
     process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -101,7 +105,7 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path) 
         check=False,
     )
     assert "stack       orchard: there is none" in status.stdout
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "orchard-deploy: interrupted"
@@ -138,6 +142,29 @@ def test_what_cannot_be_rehearsed_is_one_line(tree: Path, capsys: pytest.Capture
     err = capsys.readouterr().err
     assert "--photos /none: no such folder" in err
     assert err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_one_line(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["rehearse", "--without-docker", *places(tree), "--port", port, "--", "true"]) == 2
+    assert f"--port {port}: Address already in use: choose another one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("speed", ["0", "-3", "nan"])
+def test_a_speed_that_is_none_is_refused(tree: Path, speed: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["rehearse", "--without-docker", *places(tree), "--speed", speed, "--", "true"])
+
+
+def test_a_rehearsal_that_is_terminated_ends_its_command(tree: Path, tmp_path: Path) -> None:
+    command = ["sh", "-c", f"echo $$ > {tmp_path}/id; exec sleep 600"]
+    process = subprocess.Popen([*TYPED, "rehearse", "--without-docker", *places(tree), "--", *command], text=True)
+    assert wait_for(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip(), process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "id").read_text()), 0)
 
 
 def test_without_an_engine_it_says_what_to_do_instead(

@@ -83,3 +83,9 @@ def test_a_container_that_has_ended_is_removed_too(log: Path) -> None:
 )
 def test_a_process_gets_run_where_no_command_is_named(words: tuple[str, ...], expected: list[str]) -> None:
     assert this_tree(replace(ORDER, arguments=words))[-len(expected) :] == expected
+
+
+def test_a_process_of_this_tree_takes_its_own_python() -> None:
+    order = replace(ORDER, properties={**ORDER.properties, "spark.pyspark.python": "/opt/orchard/venv/bin/python"})
+    assert this_tree(order) == this_tree(ORDER)
+    assert "spark.pyspark.python=/opt/orchard/venv/bin/python" in image_run(order, "h", 6 << 30, {}).command

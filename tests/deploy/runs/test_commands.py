@@ -62,7 +62,9 @@ def test_submit_budget_on_eks_needs_wait(ready: Ready, type_command: Command) ->
     assert "the nodes are billed by EC2 or Fargate" in err
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--budget", "nan"), ("--budget", "-1"), ("--wait-minutes", "0")])
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--budget", "nan"), ("--budget", "-1"), ("--wait-minutes", "0"), ("--photos", "-3")]
+)
 def test_submit_refuses_a_number_that_is_none(type_command: Command, flag: str, value: str) -> None:
     with pytest.raises(SystemExit) as caught:
         type_command("submit", flag, value)
@@ -129,6 +131,13 @@ def test_logs_executors_and_attempt(ready: Ready, type_command: Command) -> None
     assert type_command("logs", "--executors")[2] == "hello from 1 of {account}\n"
     assert type_command("logs", "--stream", "stdout")[1] == "second try\n"
     assert type_command("logs", "--stream", "stdout", "--attempt", "1")[1] == "50 photos done\n"
+
+
+def test_status_masks_what_aws_says(ready: Ready, type_command: Command) -> None:
+    submission = ready.submit()
+    ready.change(submission, state="FAILED", details="cannot pull 123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard")
+    code, out, err = type_command("status", "--json")
+    assert (code, "{account}.dkr.ecr" in out, "123456789012" in out + err) == (0, True, False)
 
 
 def test_status_without_a_stack_or_runs(cloud: Any, type_command: Command) -> None:

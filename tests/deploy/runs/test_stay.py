@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from orchard_deploy.errors import CredentialsError, DeniedError, WaitError
 from orchard_deploy.runs.logs import Source
@@ -58,6 +60,19 @@ def test_stay_says_so_where_credentials_expire(ready: Ready, submission: Submiss
     with pytest.raises(CredentialsError):
         stay(ready.watch(submission), seconds=600, detach=False, ask=never)
     assert f"run {submission.run} may go on" in ready.said[-1]
+
+
+@pytest.mark.parametrize(("detach", "state"), [(False, "CANCELLED"), (True, "RUNNING")])
+def test_stay_ends_a_run_whose_lines_cannot_be_written(
+    ready: Ready, submission: Submission, detach: bool, state: str
+) -> None:
+    def full(source: Source, line: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        stay(ready.watch(submission, show=full), seconds=600, detach=detach, ask=never)
+    assert ready.state(submission) == state
+    assert detach == any(f"run {submission.run} goes on" in line for line in ready.said)
 
 
 class Interrupted:

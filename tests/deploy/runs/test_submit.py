@@ -19,6 +19,7 @@ from orchard_deploy.runs.submit import submit
 from orchard_deploy.site import Site
 from orchard_deploy.stack.down import down
 from orchard_deploy.targets import EKS, SERVERLESS, Target
+from orchard_deploy.terminal import LeavingError
 
 from tests.deploy.cloud import Interrupted, KilledError, killed_at
 from tests.deploy.conftest import tree_tag
@@ -48,6 +49,18 @@ def test_plan_run_refuses(site: Site, changes: dict[str, Any], kind: type[Deploy
     with pytest.raises(kind) as caught:
         plan(site, **changes)
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, LeavingError])
+def test_submit_that_is_interrupted_while_it_starts_a_run_says_so(ready: Ready, ended: type[BaseException]) -> None:
+    def happens(number: int, over: bool, operation: str) -> None:
+        if over and operation == "start_job_run":
+            raise ended
+
+    with pytest.raises(ended):
+        submit(replace(ready.context(), aws=Interrupted(ready.cloud, happens)), Wanted(photos=1))
+    assert "a run may have been started" in ready.said[-1]
+    assert len(ready.jobs()) == 1
 
 
 def test_plan_run_refuses_more_than_the_accounts_quota(site: Site) -> None:

@@ -15,6 +15,7 @@ from orchard_deploy.stack.parameters import TEMPLATE_FILE
 
 from tests.deploy.cloud import BUCKET, EVERYTHING, NOTHING, Cloud
 from tests.deploy.conftest import ROOT
+from tests.deploy.runs.test_commands import edit
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -130,6 +131,16 @@ def test_plan_output_makes_a_stack_that_the_commands_take_as_theirs(typed: Typed
     assert cloud.there() == EVERYTHING
     request = json.loads(typed("plan", "--json")[1])["start_job_run"]
     assert cloud.behind("emr-serverless").start_job_run(**request, clientToken="t")["jobRunId"]
+
+
+def test_plan_offline_refuses_what_no_run_can_work_with(tree: Path, typed: Typed) -> None:
+    edit(tree, arguments=["--nonsense"])
+    code, out, err = typed("plan", "--offline")
+    assert (code, out, "--nonsense" in err) == (2, "", True)
+
+
+def test_down_with_nothing_there(typed: Typed, cloud: Cloud) -> None:
+    assert typed("down", "--dry-run")[:2] == (0, "nothing to do\n")
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,23 @@ def test_up_of_a_changed_cap_refuses_while_a_run_is_active(cloud: Cloud) -> None
     assert parameters(cloud)["MaximumCpu"] == "8vCPU"
 
 
+def test_up_of_changed_rights_refuses_while_a_run_is_active_and_needs_no_stop(cloud: Cloud) -> None:
+    made(cloud)
+    run = submit(cloud.context(), Wanted(photos=1)).run
+    moved = cloud.context(output="s3://{bucket}/elsewhere")
+    with pytest.raises(RefusedError, match=f"JobRole must change, and run {run} is active"):
+        up(moved)
+    cloud.pass_time(800)
+    assert [change.name for change in up(moved).changes] == ["JobRole"]
+    assert not any(line.startswith("stop application") for line in cloud.said)
+
+
+def test_up_says_that_a_bucket_stays_which_the_specification_no_longer_names(cloud: Cloud) -> None:
+    made(cloud)
+    up(cloud.context(bucket="orchard-two-{account}"))
+    assert any(line.startswith(f"bucket {BUCKET.replace('123456789012', '{account}')} stays") for line in cloud.said)
+
+
 def test_up_stops_an_application_before_it_changes(cloud: Cloud) -> None:
     made(cloud)
     submit(cloud.context(), Wanted(photos=1))
