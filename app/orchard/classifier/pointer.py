@@ -4,17 +4,16 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchard.classifier.settings import DECISIVE
 from orchard.errors import InputError
-from orchard.storage.stores import LocalStore, Store
+from orchard.storage.stores import CLASSIFIER_FILES, LocalStore, Store
 
 SCHEMA_VERSION = 1
 POINTER = "classifier.json"
-FOLDER = re.compile("model-[0-9a-f]{12}")
+FOLDER = CLASSIFIER_FILES
 SHA256 = "sha256"
 AGAIN = "copy it again, or repeat `orchard train`"
 

@@ -18,7 +18,7 @@ from orchard.errors import OutputError, UsageError
 from orchard.storage import objects
 
 LOG = "_delta_log"  # the folder that makes a folder a Delta table
-_OWN = re.compile("model-[0-9a-f]{12}")  # as a classifier names the folder of its files
+CLASSIFIER_FILES = re.compile("model-[0-9a-f]{12}")  # as a classifier names the folder of its files
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def check_outside(store: Store) -> None:
     listed above the place, nobody can say.
     """
     for folder in (store.uri, *_above(store)):
-        own = "a classifier's files" if _OWN.fullmatch(os.path.basename(folder)) else None
+        own = "a classifier's files" if CLASSIFIER_FILES.fullmatch(os.path.basename(folder)) else None
         if what := own or ("a table" if _is_table(store, folder) else None):
             advice = "where other files are deleted: choose another folder"
             raise UsageError(f"{store.flag} {store.uri}: is inside {folder}, {what}, {advice}")

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class _Shown:
         """Of the image, once it is in ECR."""
         return self.plan.parameters["ImageDigest"] or None
 
-    @property
+    @cached_property
     def run_input(self) -> payloads.Payload:
         """The input of the call that starts a run."""
         application = self.plan.stack.outputs.get("Application") if self.plan.stack else None

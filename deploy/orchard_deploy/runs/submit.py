@@ -86,10 +86,10 @@ def _start(context: Context, submission: Submission, request: Payload) -> Submis
     named = identified(context.site, request, submission.token)
     try:
         answer = _call_start(context, submission, named)
+        return context.record.keep(replace(submission, run=answer[context.target.run_key]))
     except (KeyboardInterrupt, LeavingError):
         context.say("a run may have been started: `orchard-deploy status` shows it, `cancel` ends it")
         raise
-    return context.record.keep(replace(submission, run=answer[context.target.run_key]))
 
 
 def _call_start(context: Context, submission: Submission, named: Payload) -> dict[str, Any]:

@@ -81,8 +81,6 @@ def _check_apart(uri: str, store: Store, outputs: Sequence[Output]) -> None:
     for output in outputs:
         if photos := photos_uri(output):
             check_apart(uri, photos, "the photos")
-        for table in output.tables:
-            check_apart(uri, table.uri, "the table")
     check_outside(store)
     if others := sorted(name for name in store.names() if skip_reason(name) is None):
         raise OutputError(f"{store.flag} {uri}: is a folder of photos ({others[0]}): choose another folder")
