@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchard.classifier.options import parse_options
 from orchard.errors import UsageError
-from orchard.options import JobOptions, job_options
+from orchard.options import JobOptions
 
 POSITIVE = st.none() | st.integers(1, 10**6)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
@@ -54,12 +55,13 @@ WRONG_MASTERS = [
     )
 )
 def test_arguments_give_the_options_back(options: JobOptions) -> None:
-    assert job_options(options.to_args()) == options
+    assert parse_options("run", options.to_args()) == options
 
 
 def test_defaults_are_left_out_of_arguments() -> None:
     assert JobOptions(input="in", output="out").to_args() == ["--input", "in", "--output", "out"]
-    assert job_options(["--input", "in", "--output", "out", "--components", "9"]).components == 9
+    found = parse_options("run", ["--input", "in", "--output", "out", "--components", "9"])
+    assert found == JobOptions(input="in", output="out", components=9)
     assert JobOptions(input="in", output="out", overwrite=True).to_args()[4:] == ["--overwrite"]
 
 
@@ -87,4 +89,4 @@ def test_job_options_refused_name_the_flag(wrong: dict, named: str) -> None:
 @pytest.mark.parametrize("gone", ["--resume", "--since-last", "--refit", "--chunk"])
 def test_job_options_of_former_versions_are_unknown(gone: str) -> None:
     with pytest.raises(UsageError, match=gone):
-        job_options(["--input", "in", "--output", "out", gone])
+        parse_options("run", ["--input", "in", "--output", "out", gone])

@@ -14,7 +14,7 @@ from orchard.console import Reporter, show, show_plan
 from orchard.errors import OrchardError
 from orchard.finetune.command import add_finetune_command
 from orchard.network.bake import command
-from orchard.options import add_job_arguments, parse_job_options
+from orchard.options import JobOptions, add_job_arguments
 from orchard.report.text import summary
 
 
@@ -70,7 +70,7 @@ def command_line() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     # py4j logs the traceback of every call that Ctrl-C ends, to a root logger that has no handler yet.
     logging.getLogger().addHandler(logging.NullHandler())
-    options, reporter = parse_job_options(arguments), Reporter()
+    options, reporter = JobOptions.of(arguments), Reporter()
     if arguments.dry_run:
         from orchard.plan import describe
 

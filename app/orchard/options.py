@@ -1,13 +1,13 @@
-"""The job's options: the only definition of its flags, for the command line and for launchers that build one.
+"""What the options of all commands share, and those of `run`: the only definition of its flags, for launchers, too.
 
 Standard library only, so that a launcher can import it without Spark, NumPy or a model.
 """
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 from orchard.errors import UsageError
 
@@ -20,7 +20,36 @@ _MASTER = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobOptions:
+class Options:
+    """What the options of every command can do; `positional` are those without a flag, with their names in the help."""
+
+    positional: ClassVar[Mapping[str, str]] = {"classifier": "CLASSIFIER"}
+
+    @classmethod
+    def of(cls, namespace: argparse.Namespace) -> Self:
+        """The options in a parsed command line."""
+        return cls(**{field.name: getattr(namespace, field.name) for field in fields(cls)})
+
+    def given(self) -> dict[str, Any]:
+        """The options that are not the defaults, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: values[field.name] for field in fields(self) if values[field.name] != field.default}
+
+    def to_args(self) -> list[str]:
+        """The command-line arguments that give these options back; defaults are left out."""
+        words: list[str] = []
+        for option, value in self.given().items():
+            values = [] if value is True else list(value) if isinstance(value, tuple) else [str(value)]
+            words += values if option in self.positional else [flag(option), *values]
+        return words
+
+    def shown(self, option: str) -> str:
+        """An option as the help of its command has it: its flag, or the name of what needs none."""
+        return self.positional.get(option, flag(option))
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions(Options):
     """What one run does, see `add_job_arguments`; a `UsageError` for values that cannot work."""
 
     input: str
@@ -52,24 +81,14 @@ class JobOptions:
             raise UsageError("--overwrite starts anew: it excludes --keep-model and --keep-removed")
         check_texts(self)
 
-    def to_args(self) -> list[str]:
-        """The command-line arguments that give these options back; defaults are left out."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {flag(field.name): values[field.name] for field in fields(self) if values[field.name] != field.default}
-        return [text for name, value in given.items() for text in ([name] if value is True else [name, str(value)])]
 
-
-def check_texts(options: Any, *positional: str) -> None:
-    """Raise `UsageError` for a text of any option that is empty, or a master that Spark does not know.
-
-    `positional` are the names of arguments without a flag.
-    """
+def check_texts(options: Options) -> None:
+    """Raise `UsageError` for a text of any option that is empty, or a master that Spark does not know."""
     for field in fields(options):
         value = getattr(options, field.name)
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and not text.strip() for text in texts):
-            name = field.name.upper() if field.name in positional else flag(field.name)
-            raise UsageError(f"{name} is empty: give a value, or leave it out")
+            raise UsageError(f"{options.shown(field.name)} is empty: give a value, or leave it out")
     master = getattr(options, "master", None)
     if master is not None and not _MASTER.fullmatch(master):
         raise UsageError(f"--master {master}: give local[N], local[*], spark://HOST:PORT, yarn or k8s://URL")
@@ -103,18 +122,6 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     text = "fail when a greater fraction of the photos is rejected (default %(default)s: never)"
     add("--max-rejected", type=float, default=default.max_rejected, metavar="FRACTION", help=text)
     add("--master", metavar="URL", help="Spark master (default: spark-submit's own, else local[*])")
-
-
-def parse_job_options(namespace: argparse.Namespace) -> JobOptions:
-    """The options in a parsed command line."""
-    return JobOptions(**{field.name: getattr(namespace, field.name) for field in fields(JobOptions)})
-
-
-def job_options(args: Sequence[str]) -> JobOptions:
-    """Parse the arguments of `orchard run`, or raise `UsageError`; the inverse of `JobOptions.to_args`."""
-    parser = RaisingParser(prog="orchard run", add_help=False, allow_abbrev=False)
-    add_job_arguments(parser)
-    return parse_job_options(parser.parse_args(args))
 
 
 class RaisingParser(argparse.ArgumentParser):

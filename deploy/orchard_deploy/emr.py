@@ -1,25 +1,21 @@
 """Runs, on EMR Serverless and EMR on EKS alike, and applications. What tells the services apart is in `Target`."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from orchard_deploy.errors import AwsError, WaitError
-from orchard_deploy.targets import SERVERLESS, Target
-from orchard_deploy.waiting import Pace, wait_for
+from orchard_deploy.aws import Aws
+from orchard_deploy.context import Context
+from orchard_deploy.errors import AwsError
+from orchard_deploy.site import Site
+from orchard_deploy.targets import FINAL, SERVERLESS, Target
 
-if TYPE_CHECKING:
-    from orchard_deploy.aws import Aws
-
-# States in which an application takes changes or may be deleted, and those that pass by themselves.
-AT_REST = frozenset({"CREATED", "STOPPED"})
-PASSING = frozenset({"CREATING", "STARTING", "STOPPING"})
-# Seconds for an application to be made, to change or to stop; half a minute is usual.
-_SETTLING = 600.0
+# Tags of a run: the tag and digest of its image at submission, and the photos that it took of the input then.
+IMAGE_TAG, DIGEST_TAG, PHOTOS_TAG = "orchard:image", "orchard:digest", "orchard:photos"
+# States of an application that pass by themselves.
+PASSING = ("CREATING", "STARTING", "STOPPING")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +29,14 @@ class Utilization:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run, on either service.
+    """A run as AWS describes it, in its application or virtual cluster: there is no other record of it.
 
-    Attributes:
-        place: application or virtual cluster.
-        created, started, ended: seconds since 1970.
-        digest: of the run's image, once the service reports it.
-        billed, used: what is billed, and what was used, once the service reports it.
+    Times are seconds since 1970. The `digest` of its image and what is `billed` come once the service reports them; a
+    listing of EMR Serverless does not have the tags.
     """
 
     id: str
+    target: Target
     place: str
     name: str
     state: str
@@ -52,110 +46,146 @@ class Run:
     ended: float | None = None
     digest: str | None = None
     billed: Utilization | None = None
-    used: Utilization | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def named(self) -> dict[str, str]:
+        """What calls name it by."""
+        return {self.target.place_key: self.place, self.target.run_key: self.id}
 
-def list_runs(aws: Aws, target: Target, place: str, *, active: bool = False) -> Iterator[Run]:
-    """The runs of an application or virtual cluster by its listing, newest first; if `active`, only those not over."""
+    @property
+    def phase(self) -> str:
+        """How far it is."""
+        return self.target.phases[self.state]
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended; one that is being cancelled has not, and costs."""
+        return self.phase in FINAL
+
+    @property
+    def photos(self) -> int | None:
+        """Photos that it took of the input at submission, if they were counted."""
+        counted = self.tags.get(PHOTOS_TAG, "")
+        return int(counted) if counted.isdecimal() else None
+
+    @property
+    def wrong_image(self) -> str | None:
+        """What to say of a run of another image than was submitted; None as long as that is not known."""
+        asked = self.tags.get(DIGEST_TAG)
+        if not (self.digest and asked) or self.digest == asked:
+            return None
+        return (
+            f"run {self.id}: it ran image {self.digest}, not {asked} ({self.tags.get(IMAGE_TAG)}): someone changed the "
+            "application meanwhile: `orchard-deploy up` sets it right, then submit again"
+        )
+
+    def facts(self, mask: Callable[[str], str]) -> dict[str, Any]:
+        """The same as plain data, for JSON, with the account's number taken out of AWS's own words."""
+        return {
+            "run": self.id,
+            "target": self.target.name,
+            "place": self.place,
+            "state": self.state,
+            "details": mask(self.details),
+            "submitted": self.created,
+            "tag": self.tags.get(IMAGE_TAG),
+            "digest": self.tags.get(DIGEST_TAG),
+            "ran": self.digest,
+            "photos": self.photos,
+        }
+
+
+def place_of_runs(site: Site, target: Target, outputs: Mapping[str, str]) -> str:
+    """Id of the stack's application, or of the specification's virtual cluster; empty where there is none."""
+    cluster = site.spec.eks.virtual_cluster if site.spec.eks else ""
+    return outputs.get("Application", "") if target.has_application else cluster
+
+
+def list_runs(context: Context, target: Target, outputs: Mapping[str, str], *, active: bool = False) -> list[Run]:
+    """The specification's runs, by its stack's `outputs`, oldest first; if `active`, only those that are not over.
+
+    An application is ours as a whole; a virtual cluster has the runs of others, too. There are none where it is gone.
+    """
+    place = place_of_runs(context.site, target, outputs)
     asked = {target.place_key: place, **({"states": target.active_states()} if active else {})}
-    for found in aws.pages(target.service, "list_job_runs", asked, "jobRuns"):
-        yield _run(target, place, found)
-
-
-def list_runs_if_any(aws: Aws, target: Target, place: str, *, active: bool = False) -> list[Run]:
-    """The same; nothing where the application or virtual cluster is gone, and its runs with it."""
     try:
-        return list(list_runs(aws, target, place, active=active))
+        listed = list(context.aws.pages(target.service, "list_job_runs", asked, "jobRuns")) if place else []
     except AwsError as error:
-        if error.code == "ResourceNotFoundException":
-            return []
-        raise
+        if error.code != "ResourceNotFoundException":
+            raise
+        return []
+    found = sorted((_run(target, place, each) for each in listed), key=lambda run: run.created or 0.0)
+    return [run for run in found if target.has_application or context.site.owns(run.tags)]
 
 
-def get_run(aws: Aws, target: Target, place: str, run: str) -> Run:
-    """A run."""
-    named = {target.place_key: place, target.run_key: run}
-    return _run(target, place, aws.call(target.service, target.describe, named)["jobRun"])
+def get_run(aws: Aws, run: Run) -> Run:
+    """A run as it is now, with what a listing does not have."""
+    answer = aws.call(run.target.service, run.target.describe, run.named)
+    return _run(run.target, run.place, answer["jobRun"])
 
 
-def application_state(aws: Aws, application: str) -> str | None:
-    """The state of an application; None if it is gone."""
+def start_run(aws: Aws, target: Target, request: Mapping[str, Any]) -> Run:
+    """Start a run."""
+    answer = aws.call(target.service, "start_job_run", request)
+    return _run(target, request[target.place_key], {**request, **answer, "state": "SUBMITTED"})
+
+
+def cancel_run(aws: Aws, run: Run) -> None:
+    """Request the end of a run; it continues, and costs, until its state is final."""
+    aws.call(run.target.service, "cancel_job_run", run.named)
+
+
+def application_state(aws: Aws, application: str) -> str:
+    """The state of an application, TERMINATED if it is gone."""
     named = {"applicationId": application}
     found = aws.find(SERVERLESS.service, "get_application", named, "ResourceNotFoundException")
-    state = str(found["application"]["state"]) if found else "TERMINATED"
-    return None if state == "TERMINATED" else state
+    return str(found["application"]["state"]) if found else "TERMINATED"
 
 
-def stop_application(aws: Aws, application: str, *, pace: Pace, say: Callable[[str], None]) -> None:
-    """Bring an application without runs to rest, unless it is or is gone.
-
-    Raises:
-        WaitError: it does not stop in time.
-    """
-    state = application_state(aws, application)
+def stop_application(context: Context, application: str) -> None:
+    """Bring an application without runs to rest, unless it is or is gone; `WaitError` if it does not stop in time."""
+    state = application_state(context.aws, application)
     if state in PASSING:
-        state = settle(aws, application, AT_REST | {"STARTED"}, pace=pace, say=say)
+        state = settle(context, application)
     if state == "STARTED":
-        say(f"stop application {application}")
-        aws.call(SERVERLESS.service, "stop_application", {"applicationId": application})
-        settle(aws, application, AT_REST, pace=pace, say=say)
+        context.say(f"stop application {application}")
+        context.aws.call(SERVERLESS.service, "stop_application", {"applicationId": application})
+        settle(context, application)
 
 
-def settle(aws: Aws, application: str, states: Iterable[str], *, pace: Pace, say: Callable[[str], None]) -> str | None:
-    """Wait until an application is in one of these states, or gone; returns its state."""
-    wanted = frozenset(states)
-    try:
-        return wait_for(
-            lambda: application_state(aws, application),
-            lambda state: state is None or state in wanted,
-            what=f"application {application} to be {' or '.join(sorted(wanted))}",
-            seconds=_SETTLING,
-            pace=pace,
-            say=say,
-        )
-    except WaitError as error:
-        raise WaitError(f"{error}: see `orchard-deploy status`, then call again") from error
-
-
-def cancel_run(aws: Aws, target: Target, place: str, run: str) -> None:
-    """Request the end of a run; it continues, and costs, until its state is final."""
-    aws.call(target.service, "cancel_job_run", {target.place_key: place, target.run_key: run})
+def settle(context: Context, application: str) -> str:
+    """Wait until an application is in a state that does not pass by itself, half a minute as a rule; that state."""
+    what = f"application {application} to be at rest, by `orchard-deploy status`"
+    ask = partial(application_state, context.aws, application)
+    return context.wait(ask, lambda state: state not in PASSING, what=what, seconds=600.0)
 
 
 def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:
     return Run(
         id=found.get(target.run_key) or found["id"],
+        target=target,
         place=place,
         name=found.get("name", ""),
         state=found["state"],
         details=": ".join(text for key in ("failureReason", "stateDetails") if (text := found.get(key) or "-") != "-"),
-        created=_seconds(found.get("createdAt")),
-        started=_seconds(found.get("startedAt")),
-        ended=_seconds(found.get("endedAt")),
-        digest=found.get("imageConfiguration", {}).get("resolvedImageDigest") or _named_digest(found),
+        **{name: found[f"{name}At"].timestamp() for name in ("created", "started", "ended") if found.get(f"{name}At")},
+        digest=_digest(found),
         billed=_utilization(found.get("billedResourceUtilization")),
-        used=_utilization(found.get("totalResourceUtilization")),
         tags=found.get("tags", {}),
     )
 
 
-def _named_digest(found: Mapping[str, Any]) -> str | None:
-    """The image that was named by its digest, on EKS in the run's parameters, where the service resolves nothing."""
-    parameters = found.get("jobDriver", {}).get("sparkSubmitJobDriver", {}).get("sparkSubmitParameters", "")
-    named = re.search(r"spark\.kubernetes\.container\.image=(\S+)", parameters)
-    image = named[1] if named else found.get("imageConfiguration", {}).get("imageUri", "")
-    digest = re.search(r"@(sha256:[0-9a-f]{64})$", image)
-    return digest[1] if digest else None
+def _digest(found: Mapping[str, Any]) -> str | None:
+    """Of the image, as resolved or else as named, on EKS in the parameters, where the service resolves nothing."""
+    image = found.get("imageConfiguration", {})
+    words = found.get("jobDriver", {}).get("sparkSubmitJobDriver", {}).get("sparkSubmitParameters", "")
+    named = re.search(r"image=\S+@(sha256:[0-9a-f]{64})(?:\s|$)", f"{words} image={image.get('imageUri')}")
+    return image.get("resolvedImageDigest") or (named[1] if named else None)
 
 
 def _utilization(found: Mapping[str, float] | None) -> Utilization | None:
     """What the service reports, if anything yet: all zeroes are no bill."""
-    if not found or not any(found.values()):
-        return None
     names = {"cpu": "vCPUHour", "memory": "memoryGBHour", "storage": "storageGBHour"}
-    return Utilization(**{field: found.get(name, 0.0) for field, name in names.items()})
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return moment.timestamp() if moment else None
+    used = {field: (found or {}).get(name, 0.0) for field, name in names.items()}
+    return Utilization(**used) if any(used.values()) else None

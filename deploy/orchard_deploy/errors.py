@@ -1,7 +1,5 @@
 """Known errors of the launchers, each one line that tells where, what, and what to do next."""
 
-from __future__ import annotations
-
 
 class DeployError(Exception):
     """A known error: the command line prints its text as one line and exits with `exit_code`."""
@@ -19,12 +17,8 @@ class EngineError(DeployError):
     """No Docker engine answers, or it refuses."""
 
 
-class ImageError(DeployError):
-    """An image is missing, cannot be built, or is not Orchard's."""
-
-
 class RefusedError(DeployError):
-    """Something that would cost, lose or break something: not done."""
+    """Something is missing, or would cost, lose or break something: not done."""
 
 
 class WaitError(DeployError):

@@ -1,38 +1,23 @@
-"""The commands of the job that a specification can name: their flags, and which of them are locations. Pure."""
+"""The commands of the job that a specification can name: what each is given, and what it reads. Pure."""
 
-from __future__ import annotations
-
-import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from orchard.classifier import options as classifier
-from orchard.classifier.options import EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
+from orchard.classifier.options import LABEL_RULES, parse_options
 from orchard.network.choice import is_folder
-from orchard.options import JobOptions, RaisingParser, add_job_arguments, flag, parse_job_options
+from orchard.options import Options, flag
 
-Options = JobOptions | TrainOptions | EvaluateOptions | PredictOptions | ExportOptions
 RUN = "run"
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the launchers know of one command.
+    """What the launchers know of one command."""
 
-    Attributes:
-        add_arguments, options: give a parser its flags, and the options of what it parsed.
-        input: the option that the specification's input is given to; None where the command has none.
-        further: options that name what else it reads; `files` are those that name one file, not a folder.
-        report: name in the output of what counts the photos that it featurized; None for commands that take none.
-    """
-
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    options: Callable[[argparse.Namespace], Options]
-    input: str | None
-    further: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    report: str | None = None
+    input: str | None  # the option that the specification's input is given to
+    further: tuple[str, ...] = ()  # options that name what else it reads
+    files: tuple[str, ...] = ()  # options that name one file, not a folder
+    report: str | None = None  # what counts in the output how many photos it featurized, if it takes photos
 
     @property
     def photos(self) -> bool:
@@ -40,78 +25,29 @@ class Command:
         return self.report is not None
 
 
-COMMANDS: Mapping[str, Command] = {
-    RUN: Command(add_job_arguments, parse_job_options, "input", report="report.json"),
-    "train": Command(
-        classifier.add_train_arguments, TrainOptions.of, "features", further=("test", "labels"), files=("labels",)
-    ),
-    "evaluate": Command(
-        classifier.add_evaluate_arguments,
-        EvaluateOptions.of,
-        "features",
-        further=("classifier", "unfamiliar", "labels"),
-        files=("labels",),
-    ),
-    "predict": Command(
-        classifier.add_predict_arguments,
-        PredictOptions.of,
-        "input",
-        further=("classifier", "photos"),
-        files=("photos",),
-        report="predictions.json",
-    ),
-    "export": Command(
-        classifier.add_export_arguments, ExportOptions.of, None, further=("classifier", "photos"), files=("output",)
-    ),
+COMMANDS = {
+    RUN: Command("input", report="report.json"),
+    "train": Command("features", ("labels", "test"), ("labels",)),
+    "evaluate": Command("features", ("classifier", "labels", "unfamiliar"), ("labels",)),
+    "predict": Command("input", ("classifier", "photos"), ("photos",), "predictions.json"),
+    "export": Command(None, ("classifier", "photos"), ("output",)),
 }
 
 
-def parse(name: str, words: Sequence[str], *, input: str | None = None, output: str | None = None) -> Options:
-    """The options of a command; `input` and `output` win over those in `words`.
-
-    Raises:
-        UsageError: a flag that the command does not know, or a value that it refuses.
-    """
+def parse(name: str, arguments: Sequence[str], *extra: str, input: str | None, output: str | None) -> Options:
+    """The options of a command, or `UsageError`; `extra` arguments win, and `input` and `output` over all of them."""
     command = COMMANDS[name]
+    if "classifier" in command.further and all(words and words[0][:1] != "-" for words in (arguments, extra)):
+        arguments = arguments[1:]  # another classifier replaces it
     named = ((command.input, input), ("output", output))
-    places: dict[str, Any] = {option: place for option, place in named if option and place}
-    parser = RaisingParser(prog=f"orchard {name}", add_help=False, allow_abbrev=False)
-    command.add_arguments(parser)
+    places = {option: place for option, place in named if option and place}
     flags = [word for option, place in places.items() for word in (flag(option), place)]
-    return replace(command.options(classifier.parse_words(parser, [*flags, *words])), **places)
-
-
-def join(name: str, arguments: Sequence[str], extra: Sequence[str]) -> list[str]:
-    """The specification's arguments and further ones, which win.
-
-    A classifier, the first argument of the commands that read one, takes the place of the specification's.
-    """
-    named = [words[:1] and not words[0].startswith("-") for words in (arguments, extra)]
-    return [*(arguments[1:] if "classifier" in COMMANDS[name].further and all(named) else arguments), *extra]
+    return replace(parse_options(name, [*flags, *arguments, *extra]), **places)
 
 
 def to_words(name: str, options: Options) -> list[str]:
     """What follows `orchard` on the command line that gives these options back; `run` itself is left out."""
-    if isinstance(options, JobOptions):
-        return options.to_args()
-    values = classifier.given(options)
-    named = [values.pop(option, ()) for option in positional(options)]
-    words = [name, *(word for value in named for word in ([value] if isinstance(value, str) else value))]
-    for option, value in values.items():
-        words += [flag(option)] if value is True else [flag(option), str(value)]
-    return words
-
-
-def positional(options: Options) -> tuple[str, ...]:
-    """The options that are given without a flag."""
-    if isinstance(options, JobOptions | TrainOptions):
-        return ()
-    return ("classifier", "photos") if isinstance(options, PredictOptions) else ("classifier",)
-
-
-def shown(options: Options, option: str) -> str:
-    """An option as the help of its command has it."""
-    return {"photos": "PHOTO"}.get(option, option.upper()) if option in positional(options) else flag(option)
+    return [*([] if name == RUN else [name]), *options.to_args()]
 
 
 def own_backbone(options: Options) -> Iterator[tuple[str, str]]:
@@ -126,5 +62,5 @@ def further_places(name: str, options: Options) -> Iterator[tuple[str, str]]:
     for option in COMMANDS[name].further:
         value = getattr(options, option)
         for place in (value,) if isinstance(value, str) else value or ():
-            if option != "labels" or place not in classifier.LABEL_RULES:
+            if option != "labels" or place not in LABEL_RULES:
                 yield option, place

@@ -1,33 +1,23 @@
 """Questions to S3, and the few changes that are more than one call."""
 
-from __future__ import annotations
-
 import posixpath
 import unicodedata
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from orchard.photos.photo import skip_reason
 
+from orchard_deploy.aws import Aws, explained
 from orchard_deploy.errors import AwsError
 from orchard_deploy.site import S3Place
 
-if TYPE_CHECKING:
-    from orchard_deploy.aws import Aws
-
 
 def bucket_region(aws: Aws, name: str) -> str | None:
-    """The region of a bucket; None if there is no such bucket.
-
-    Raises:
-        DeniedError: it is somebody else's, or closed. CredentialsError: they have expired, which S3's answer, one
-            without text, does not tell from a closed bucket.
-    """
+    """The region of a bucket, None if there is none; `DeniedError` if it is somebody else's, or closed."""
     try:
         answer = aws.find("s3", "head_bucket", {"Bucket": name}, "404", "NoSuchBucket")
-    except AwsError:
-        aws.check_credentials()
+    except AwsError:  # S3's answer, one without text, does not tell expired credentials from a closed bucket
+        aws.call("sts", "get_caller_identity", {})
         raise
     return str(answer.get("BucketRegion", aws.region)) if answer else None
 
@@ -36,11 +26,6 @@ def bucket_tags(aws: Aws, bucket: str) -> dict[str, str]:
     """The tags of a bucket."""
     found = aws.find("s3", "get_bucket_tagging", {"Bucket": bucket}, "NoSuchTagSet")
     return {tag["Key"]: tag["Value"] for tag in found["TagSet"]} if found else {}
-
-
-def is_empty(aws: Aws, bucket: str) -> bool:
-    """Whether nothing is in a bucket."""
-    return next(keys(aws, S3Place(bucket, "")), None) is None
 
 
 def keys(aws: Aws, place: S3Place) -> Iterator[tuple[str, str]]:
@@ -61,7 +46,8 @@ def labels(aws: Aws, place: S3Place) -> Iterator[str]:
 def read(aws: Aws, bucket: str, key: str) -> bytes | None:
     """The content of an object, if there is one."""
     answer = aws.find("s3", "get_object", {"Bucket": bucket, "Key": key}, "NoSuchKey", "404")
-    return None if answer is None else aws.read(answer["Body"], f"s3 get_object {key}")
+    with explained(f"s3 get_object {key}"):
+        return bytes(answer["Body"].read()) if answer else None
 
 
 def delete_bucket(aws: Aws, bucket: str) -> None:
@@ -69,7 +55,6 @@ def delete_bucket(aws: Aws, bucket: str) -> None:
     everything = keys(aws, S3Place(bucket, ""))
     while batch := [{"Key": key} for key, _ in islice(everything, 1000)]:
         answer = aws.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": batch, "Quiet": True}})
-        for error in answer.get("Errors", ()):
-            reason = error.get("Message", error.get("Code"))
-            raise AwsError(f"bucket {bucket}: {error['Key']} cannot be deleted: {reason}")
+        if errors := answer.get("Errors"):
+            raise AwsError(f"bucket {bucket}: {errors[0]['Key']} cannot be deleted: {errors[0]['Message']}")
     aws.find("s3", "delete_bucket", {"Bucket": bucket}, "NoSuchBucket")  # gone by a call whose answer was lost

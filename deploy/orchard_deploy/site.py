@@ -1,14 +1,15 @@
 """Where everything of a specification lies in one account and region: names, addresses, ARNs. Pure."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
+
+from orchard.options import Options
 
 from orchard_deploy.errors import SpecError
-from orchard_deploy.job_commands import COMMANDS, Command, Options, further_places, shown
+from orchard_deploy.job_commands import COMMANDS, Command, further_places
 from orchard_deploy.spec import Spec
 
 # Marks everything that is made; its value is the specification's name.
@@ -35,23 +36,15 @@ class Account:
 
 
 def mask_accounts(text: str) -> str:
-    """The text without the number of any account, for where it is not known which one there is.
-
-    The hash in an image's tag, as in `emr-7.13.0-123456789012`, may be of digits only, and stays; the last number in
-    `photos-1.0-123456789012-us-east-1` goes.
-    """
-    return re.sub(r"(?<!\w)((?<!\.\d-)(?<!\.\d\d-)|(?=\d{12}-))\d{12}(?!\w)", "{account}", text)
+    """The text without what may be the number of any account."""
+    return re.sub(r"(?<!\w)\d{12}(?!\w)", "{account}", text)
 
 
 def offline_account(account: str | None, region: str) -> Account:
-    """An account that AWS was not asked about, by default 000000000000.
-
-    Raises:
-        SpecError: the account's number is none.
-    """
+    """An account that AWS was not asked about, by default 000000000000; `SpecError` if its number is none."""
     if account is not None and not re.fullmatch(r"\d{12}", account):
         raise SpecError(f"--account {account}: an account's number has 12 digits")
-    partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rpartition("-")[0].rpartition("-")[0], "aws")
+    partition = next((name for name in ("aws-cn", "aws-us-gov") if f"aws-{region}".startswith(f"{name}-")), "aws")
     return Account(id=account or "0" * 12, region=region, partition=partition)
 
 
@@ -65,23 +58,35 @@ class S3Place:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
-    def holds(self, other: S3Place) -> bool:
+    def holds(self, other: Self) -> bool:
         """Whether another location is this one or lies below it."""
         return self.bucket == other.bucket and f"{other.prefix}/".startswith(f"{self.prefix}/".lstrip("/"))
 
 
+def parse_place(field: str, text: str) -> S3Place:
+    """The bucket and prefix in an s3:// URI; `SpecError` for any other, named by its `field`."""
+    match = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/((?! )[^{},]*(?<! )))?", text)
+    if not match:
+        how = "without commas or a blank at an end; {account}, {region} and, if `bucket` is set, {bucket} are filled in"
+        raise SpecError(f"{field}: {text}: AWS reads and writes s3:// URIs only, {how}")
+    return S3Place(match[1], (match[2] or "").strip("/"))
+
+
 @dataclass(frozen=True)
 class Site:
-    """A specification in an account."""
+    """A specification in an account; `SpecError` where something that is asked for cannot work."""
 
     spec: Spec
     account: Account
 
     @property
-    def slug(self) -> str:
-        """The specification's name in characters that stacks, roles, files and runs may have: the stack's name."""
-        name = re.sub(r"[^A-Za-z0-9-]", "-", self.spec.name)
-        return name if name[0].isalpha() else f"orchard-{name}"
+    def command(self) -> Command:
+        """The command of the job."""
+        return COMMANDS[self.spec.command]
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether something with these tags was made for this specification."""
+        return tags.get(OWNER_TAG) == self.spec.name
 
     @property
     def tags(self) -> dict[str, str]:
@@ -94,51 +99,40 @@ class Site:
         suffix = "amazonaws.com.cn" if self.account.partition == "aws-cn" else "amazonaws.com"
         return f"{self.account.id}.dkr.ecr.{self.account.region}.{suffix}"
 
-    @property
-    def role(self) -> str:
-        """Name of the role that a run takes; `SpecError` if it is too long for one."""
-        name = f"{self.slug}-job-{self.account.region}"
-        if len(name) > 64:
-            raise SpecError(
-                f"name: {self.spec.name}: the role would be {name}, longer than the 64 characters a role's name has: "
-                "shorten it"
-            )
-        return name
-
-    @property
-    def role_arn(self) -> str:
-        """ARN of the role that a run takes."""
-        return self.account.role_arn(self.role)
-
-    @property
-    def eks_role_arn(self) -> str:
-        """ARN of the role that a run's pods take on EKS."""
-        return self.account.role_arn(self.spec.eks.execution_role if self.spec.eks else "none")
+    def role_arn(self, *, on_eks: bool = False) -> str:
+        """ARN of the role that a run takes, on EKS its pods; the longest names and regions make 64 characters."""
+        own = f"{self.spec.name}-job-{self.account.region}"
+        return self.account.role_arn(self.spec.eks.execution_role if on_eks and self.spec.eks else own)
 
     @cached_property
     def bucket(self) -> str | None:
         """The bucket for what has no other location."""
-        return self._filled("bucket", self.spec.bucket) if self.spec.bucket else None
+        return self._place("bucket", f"s3://{self.spec.bucket}").bucket if self.spec.bucket else None
 
-    @property
-    def command(self) -> Command:
-        """The command of the job."""
-        return COMMANDS[self.spec.command]
+    @cached_property
+    def input(self) -> S3Place:
+        """Where the photos are, or the output of a run; only `export` has none."""
+        return self._place("input", self.spec.input or "")
+
+    @cached_property
+    def output(self) -> S3Place:
+        """Where tables, model and report go."""
+        return self._place("output", self.spec.output)
+
+    @cached_property
+    def logs(self) -> S3Place | None:
+        """Where logs go; None leaves them to the service."""
+        return self._place("logs", self.spec.logs) if self.spec.logs else None
 
     def job(self, *extra: str) -> Options:
-        """The options of the job in this account, with `extra` arguments behind those of the specification.
-
-        Raises:
-            SpecError: an argument that the command does not know, or a value that it refuses.
-        """
-        words = [self._filled("arguments", word) if PLACEHOLDER.search(word) else word for word in self.spec.arguments]
-        spec, source = replace(self.spec, arguments=tuple(words)), self.input if self.command.input else None
-        return spec.job(*extra, input=str(source) if source else None, output=str(self.output))
+        """The options of the job in this account, with `extra` arguments behind those of the specification."""
+        spec = replace(self.spec, arguments=[self._filled(word) for word in self.spec.arguments])
+        return spec.job(*extra, input=str(self.input) if self.command.input else None, output=str(self.output))
 
     def further(self, job: Options) -> Iterator[tuple[str, S3Place]]:
-        """Argument and location of all that the job reads beside its input; `SpecError` if one is not in S3."""
+        """Argument and location of all that the job reads beside its input."""
         for option, text in further_places(self.spec.command, job):
-            yield shown(job, option), parse_place(shown(job, option), text)
+            yield job.shown(option), parse_place(job.shown(option), text)
 
     @cached_property
     def reads(self) -> dict[str, S3Place]:
@@ -147,48 +141,16 @@ class Site:
         # Not parsed where none can be named: whatever is wrong with the arguments, `down` can then delete.
         return {**source, **(dict(self.further(self.job())) if self.command.further else {})}
 
-    @cached_property
-    def input(self) -> S3Place:
-        """Where the photos are, or the output of a run; `SpecError` if the specification names none."""
-        if self.spec.input is None:
-            raise SpecError(f"input: {self.spec.command} reads one: name it in the specification")
-        return parse_place("input", self._filled("input", self.spec.input))
-
-    @cached_property
-    def output(self) -> S3Place:
-        """Where tables, model and report go."""
-        return parse_place("output", self._filled("output", self.spec.output))
-
-    @cached_property
-    def logs(self) -> S3Place | None:
-        """Where logs go; None leaves them to the service."""
-        return parse_place("logs", self._filled("logs", self.spec.logs)) if self.spec.logs else None
-
     @property
     def named_buckets(self) -> dict[str, str]:
         """The buckets that are not the specification's own, so not ours to make, with the keys that name them."""
-        places = {**self.reads, "output": self.output, "logs": self.logs}
-        named: dict[str, list[str]] = {}
-        for key, place in places.items():
-            if place and place.bucket != self.bucket:
-                named.setdefault(place.bucket, []).append(key)
-        return {bucket: ", ".join(keys) for bucket, keys in named.items()}
+        places = {**self.reads, "output": self.output, "logs": self.logs}.items()
+        named = [(place.bucket, key) for key, place in places if place and place.bucket != self.bucket]
+        return {bucket: ", ".join(key for other, key in named if other == bucket) for bucket, _ in named}
 
-    def _filled(self, field: str, text: str) -> str:
-        values = {"account": self.account.id, "region": self.account.region}
-        if field != "bucket" and "{bucket}" in text:
-            if not self.bucket:
-                raise SpecError(f"{field}: {text}: the specification names no bucket: add `bucket`")
-            values["bucket"] = self.bucket
-        try:
-            return text.format(**values)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as exc:
-            raise SpecError(f"{field}: {text}: only {{bucket}}, {{account}} and {{region}} are filled in") from exc
+    def _place(self, field: str, text: str) -> S3Place:
+        return parse_place(field, self._filled(text))
 
-
-def parse_place(field: str, text: str) -> S3Place:
-    """The bucket and prefix in an s3:// URI; `SpecError` for any other, named by its `field`."""
-    match = re.fullmatch(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", text)
-    if not match:
-        raise SpecError(f"{field}: {text}: AWS reads and writes s3:// URIs only: name one in the specification")
-    return S3Place(match[1], (match[2] or "").strip("/"))
+    def _filled(self, text: str) -> str:
+        text = text.replace("{bucket}", self.spec.bucket or "{bucket}")
+        return text.replace("{account}", self.account.id).replace("{region}", self.account.region)

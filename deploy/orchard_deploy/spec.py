@@ -1,23 +1,28 @@
 """The job specification, `emr-serverless.json`: read, checked against its schema, and held as one frozen object."""
 
-from __future__ import annotations
-
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from orchard.errors import UsageError
-from orchard.network.backbones import MOBILENET_V2, get_backbone
+from orchard.network.backbones import BACKBONES, MOBILENET_V2
 from orchard.network.choice import is_folder
+from orchard.options import Options
 
 from orchard_deploy.errors import SpecError
-from orchard_deploy.job_commands import RUN, Options, join, parse
+from orchard_deploy.job_commands import RUN, parse
 
 SPEC_FILE = "emr-serverless.json"
 SCHEMA_FILE = Path(__file__).with_name("emr-serverless.schema.json")
+SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+# The file itself cannot know the backbones of an installed version.
+SCHEMA["properties"]["image"]["properties"]["backbones"]["items"] = {"enum": list(BACKBONES)}
+DISK = range(20, 201)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,7 @@ class Spec:
     architecture: str
     repository: str
     base: str | None = None
-    backbones: tuple[str, ...] = (MOBILENET_V2.name,)
+    backbones: Sequence[str] = (MOBILENET_V2.name,)
     executors: int
     driver: Worker
     executor: Worker
@@ -61,7 +66,7 @@ class Spec:
     region: str | None = None
     bucket: str | None = None
     logs: str | None = None
-    arguments: tuple[str, ...] = ()
+    arguments: Sequence[str] = ()
     spark_properties: Mapping[str, str] = field(default_factory=dict)
     timeout_minutes: int = 60
     max_attempts: int = 1
@@ -81,75 +86,68 @@ class Spec:
         return {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[self.architecture]
 
     def job(self, *extra: str, input: str | None, output: str | None) -> Options:
-        """The options of the job with these locations, and `extra` arguments behind those of the specification.
-
-        Raises:
-            SpecError: an argument that the command does not know, or a value that it refuses; a backbone that the image
-                lacks.
-        """
+        """The job's options, `extra` arguments last; `SpecError` for what the command refuses, or the image lacks."""
         try:
-            job = parse(self.command, join(self.command, self.arguments, extra), input=input, output=output)
+            job = parse(self.command, self.arguments, *extra, input=input, output=output)
+            named = getattr(job, "backbone", None)
+            if named and not is_folder(named) and named not in self.backbones:  # of a folder only the job can say
+                raise UsageError(f"--backbone {named}: the image has {', '.join(self.backbones)} of image.backbones")
+            return job
         except UsageError as exc:
-            raise SpecError(
-                f"arguments of the job: {exc}: mend `arguments` in the specification or the command line"
-            ) from exc
-        named = getattr(job, "backbone", None)
-        if named and not is_folder(named) and named not in self.backbones:  # of a folder only the job can say
-            raise SpecError(
-                f"arguments of the job: --backbone {named}: the image has {', '.join(self.backbones)}: add it to "
-                "image.backbones in the specification, or name another"
-            )
-        return job
+            raise SpecError(f"arguments of the job: {exc}: mend them in the specification or the command line") from exc
 
 
 def load_spec(path: Path) -> Spec:
-    """Read a specification.
-
-    Raises:
-        SpecError: no such file, no JSON, or not what the schema asks for; names the key in the file.
-    """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    content = _read(path)
-    if error := best_match(Draft202012Validator(_read(SCHEMA_FILE)).iter_errors(content)):
-        key = error.json_path.removeprefix("$").removeprefix(".") or "the top level"
-        raise SpecError(f"{path}: {key}: {error.message}")
+    """Read a specification; `SpecError`, with the key in the file, if it is not what the schema asks for."""
     try:
-        return parse_spec(content)
-    except UsageError as exc:
-        raise SpecError(f"{path}: image.backbones: {exc}") from exc
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        # The schema has no number with a fraction: one that is written with it, 2.0 too, is refused as the text it is.
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=str)
+        jsonschema.validate(content, SCHEMA)
+        return check_workers(parse_spec(content))
     except OSError as exc:
-        raise SpecError(
-            f"{path}: {exc.strerror}: name the job specification with --spec, or call from the folder that holds it"
-        ) from exc
+        raise SpecError(f"{path}: {exc.strerror}: name it with --spec, or call from the folder that holds it") from exc
     except ValueError as exc:
         raise SpecError(f"{path}: not JSON ({exc})") from exc
+    except jsonschema.ValidationError as exc:
+        key = exc.json_path.removeprefix("$").removeprefix(".") or "the top level"
+        raise SpecError(f"{path}: {key}: {exc.message}") from exc
 
 
 def parse_spec(content: Mapping[str, Any]) -> Spec:
-    """The specification in a parsed file that fits the schema; `UsageError` for an unknown backbone."""
-    # JSON's 2.0 is a whole number, too.
-    whole = {name: int(value) for name, value in content.items() if isinstance(value, float)}
-    content = {**content, **whole}
-    values = {_snake(name): value for name, value in content.items() if name not in ("$schema", "image", "eks")}
-    image = content["image"]
-    backbones = image.get("backbones", (MOBILENET_V2.name,))
-    values |= {
-        "repository": image["repository"],
-        "base": image.get("base"),
-        "backbones": tuple(get_backbone(name).name for name in backbones),
-        **{role: Worker(**{key: int(size) for key, size in content[role].items()}) for role in ("driver", "executor")},
-        "arguments": tuple(content.get("arguments", ())),
-        "eks": Eks(**{_snake(name): value for name, value in content["eks"].items()}) if "eks" in content else None,
-    }
-    return Spec(**values)
+    """The specification in a parsed file that fits the schema."""
+    made: dict[str, Any] = {"driver": Worker(**content["driver"]), "executor": Worker(**content["executor"])}
+    if "eks" in content:
+        made["eks"] = Eks(**_snake(content["eks"]))
+    values = {**content, **content["image"], **made}
+    return Spec(**_snake({name: value for name, value in values.items() if name not in ("$schema", "image")}))
 
 
-def _snake(name: str) -> str:
-    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+def _snake(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, by names as Python has them."""
+    return {re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name): content[name] for name in content}
+
+
+def capacity(spec: Spec) -> Worker:
+    """What the runs of a specification may take at once: the application's maximum, and what is billed at most."""
+    sizes = vars(spec.executor).items()
+    return Worker(**{name: getattr(spec.driver, name) + spec.executors * size for name, size in sizes})
+
+
+def check_workers(spec: Spec) -> Spec:
+    """The same specification; `SpecError` for more vCPU than the account's quota lets run at once."""
+    wanted = capacity(spec).cpu
+    if wanted > spec.vcpu_quota:
+        raise SpecError(
+            f"driver and executors: {spec.driver.cpu} + {spec.executors} x {spec.executor.cpu} = {wanted} vCPU at "
+            f"once, and the account's quota is {spec.vcpu_quota}: a run would wait for workers that never come: "
+            "name fewer or smaller ones, or have the quota L-D05C8A75 raised and write the new one into vcpuQuota"
+        )
+    return spec
+
+
+def fitting_memory(cpu: int, heap: int, overhead: int | None) -> int | None:
+    """GB of the smallest worker that holds a JVM with so many MB, or None; Spark's own overhead where none is given."""
+    needed = heap + (max(384, math.ceil(heap * 0.1)) if overhead is None else overhead)
+    is_valid = jsonschema.Draft202012Validator(SCHEMA["$defs"]["worker"]).is_valid
+    sizes = range(math.ceil(needed / 1024), 121)
+    return next((size for size in sizes if is_valid({"cpu": cpu, "memory": size, "disk": DISK[0]})), None)

@@ -1,16 +1,16 @@
 """A person at the command line: lines on standard error, and the signals that tell a command to leave."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
+Act = Callable[[int, FrameType | None], object] | signal.Handlers
 # What a CI job that is cancelled gets, and what a terminal that is closed sends.
 _SENT = (signal.SIGTERM, signal.SIGHUP)
 
@@ -42,42 +42,28 @@ def discard(*streams: TextIO) -> None:
 
 
 def _is_hung_up(stream: TextIO) -> bool:
-    try:
-        os.get_terminal_size(stream.fileno())
-    except OSError as error:
-        return error.errno == errno.EIO
-    return False
+    return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
 
 
 class LeavingError(BaseException):
     """This process is to end now."""
 
 
-def listening() -> AbstractContextManager[None]:
-    """Meanwhile raise `LeavingError` at such a signal, once: shell and terminal may both send it."""
-    return _handling(_leave)
-
-
-def undisturbed() -> AbstractContextManager[None]:
-    """Meanwhile no such signal is heard: the run is being ended already. Ctrl-C still is."""
-    return _handling(signal.SIG_IGN)
-
-
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    """What `nohup` switched off stays off."""
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SENT}
-    try:
-        for number, present in before.items():
-            if present is not signal.SIG_IGN:
-                signal.signal(number, handler)
-        yield
-    finally:
-        for number, present in before.items():
-            signal.signal(number, present)
-
-
 def _leave(number: int, frame: FrameType | None) -> None:
     for each in _SENT:
         signal.signal(each, signal.SIG_IGN)
     raise LeavingError
+
+
+@contextmanager
+def listening(act: Act = _leave, *more: signal.Signals) -> Iterator[None]:
+    """Meanwhile act at such a signal, and at `more`: raise `LeavingError`, once: shell and terminal may send it."""
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in (*_SENT, *more)}
+    try:
+        for number, present in before.items():
+            if present is not signal.SIG_IGN:  # as `nohup` leaves it
+                signal.signal(number, act)
+        yield
+    finally:
+        for number, present in before.items():
+            signal.signal(number, present)

@@ -1,4 +1,4 @@
-"""Pushing to a real registry on loopback: once, and found again by its digest."""
+"""Pushing to a real registry on loopback, and pulling from it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from orchard_deploy.errors import EngineError, ImageError
+from orchard_deploy.errors import EngineError
 from orchard_deploy.image.docker_engine import DockerEngine
-from orchard_deploy.image.push import push_image
 
 from tests.container.conftest import CLI
 
@@ -58,53 +56,22 @@ def _wait_for(url: str) -> None:
             time.sleep(0.1)
 
 
-def test_an_image_is_pushed_once_and_comes_back_by_its_digest(registry: str, small_image: str) -> None:
-    engine, said = DockerEngine(), list[str]()
-    remote = f"{registry}/orchard:emr-7.13.0-0123456789ab"
-    pinned = push_image(engine, small_image, remote, said.append)
-    assert pinned.startswith(f"{registry}/orchard@sha256:")
-    assert any("pushed" in line for line in said)
+def test_an_image_is_pushed_and_comes_back(registry: str, small_image: str) -> None:
+    engine, remote = DockerEngine(), f"{registry}/orchard:emr-7.13.0-0123456789ab"
+    lines = list(engine.push(small_image, remote, {}))
+    assert lines
+    assert all(line.endswith(": pushed") for line in lines)
+    assert all(line.endswith(": layer already exists") for line in engine.push(small_image, remote, {}))
 
-    said.clear()
-    assert push_image(engine, small_image, remote, said.append) == pinned
-    assert said == [f"{remote} is there already"]
-
-    subprocess.run([CLI, "pull", "--quiet", pinned], capture_output=True, check=True)
-    pulled, original = engine.find_image(pinned), engine.find_image(small_image)
+    original = engine.find_image(small_image)
+    subprocess.run([CLI, "rmi", remote], capture_output=True, check=True)
+    subprocess.run([CLI, "pull", "--quiet", remote], capture_output=True, check=True)
+    pulled = engine.find_image(remote)
     assert pulled
     assert original
     assert pulled.id == original.id
 
 
-def test_an_image_that_is_not_there_and_a_registry_that_is_not_there_are_told_in_one_line(
-    engine: str, small_image: str
-) -> None:
-    with pytest.raises(ImageError, match="orchard-deploy build"):
-        push_image(DockerEngine(), "orchard:never-built", "127.0.0.1:1/orchard:x", print)
+def test_a_registry_that_is_not_there_is_told_in_one_line(engine: str, small_image: str) -> None:
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:1/orchard:x"):
-        push_image(DockerEngine(), small_image, "127.0.0.1:1/orchard:x", print)
-
-
-def test_progress_tells_steps_of_large_layers_and_the_end_of_each(tmp_path: Path) -> None:
-    from orchard_deploy.image.push import progress
-
-    events = [
-        {"id": "a", "status": "Pushing", "progressDetail": {"current": done * 10**8, "total": 5 * 10**8}}
-        for done in range(6)
-    ]
-    lines = list(
-        progress(
-            [
-                *events,
-                {"id": "a", "status": "Pushed"},
-                {"id": "b", "status": "Layer already exists"},
-                {"status": "digest"},
-            ]
-        )
-    )
-    assert lines == [
-        "layer a: 200 of 500 MB",
-        "layer a: 400 of 500 MB",
-        "layer a: pushed",
-        "layer b: layer already exists",
-    ]
+        list(DockerEngine().push(small_image, "127.0.0.1:1/orchard:x", {}))

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.rehearsal.images import registry
-from orchard_deploy.rehearsal.runners import RunningImage, image_run
+from orchard_deploy.rehearsal.runners import RunningProcess, image_process
 from orchard_deploy.rehearsal.settings import Order
-from orchard_deploy.runs.record import FOLDER_VARIABLE
 
 from tests.container.conftest import CLI, running_containers
 from tests.deploy.cloud import BUCKET, NOTHING, everything_there
@@ -34,12 +33,11 @@ def account(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A rehearsal with a registry, whose runs are containers."""
     with registry() as images:
 
-        def start(order: Order) -> RunningImage:
-            return RunningImage(image_run(order, images.host, 6 << 30, opened.environ), CLI)
+        def start(order: Order) -> RunningProcess:
+            return image_process(order, opened.environ, images.host, CLI)
 
         with over_http(timings=replace(QUICK, minute=60.0), images=images, run=start) as opened:
             enter(opened, monkeypatch)
-            monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "records"))
             yield opened
 
 

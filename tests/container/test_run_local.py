@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from orchard_deploy.image.docker_engine import DockerEngine, Machine
-from orchard_deploy.local.container import ContainerRun
-from orchard_deploy.local.run_local import Locally, plan_run
-from orchard_deploy.local.running import names_file, run_and_report
+from orchard_deploy.local.container import ContainerRun, execute
+from orchard_deploy.local.run_local import job_of, with_job
 from orchard_deploy.spec import SPEC_FILE, load_spec
 
 from tests.container.conftest import CLI, running_containers
@@ -144,27 +141,17 @@ def test_dry_run_prints_a_line_that_runs_as_it_is(image: str, drawn: Path, tmp_p
 
 
 def planned(image: str, source: Path, output: Path, user: tuple[int, int]) -> ContainerRun:
-    asked = Locally(
-        image=image,
-        input=str(source),
-        output=str(output),
-        slots=2,
-        cpus=2,
-        memory=4 << 30,
-        user=user,
-        names=names_file(user),
-    )
-    return plan_run(load_spec(ROOT / SPEC_FILE), asked)
+    spec = load_spec(ROOT / SPEC_FILE)
+    job = job_of(spec, (), input=str(source), output=str(output))
+    return with_job(ContainerRun(image=image, cpus=2, memory=4 << 30, user=user), spec, job, 2, {})
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
 def test_a_user_that_the_image_does_not_know(image: str, drawn: Path, tmp_path: Path) -> None:
-    """Without labels of SELinux, too: an engine that has none does not mind."""
     user = (2_000_000_000, 1234)
     (tmp_path / "out").mkdir()
     os.chown(tmp_path / "out", *user)
-    run = planned(image, drawn, tmp_path / "out", user).on(Machine(selinux=True))
-    assert run_and_report(DockerEngine(), run, "4g") == 0
+    assert execute(planned(image, drawn, tmp_path / "out", user), "4g") == 0
     assert owners(tmp_path / "out") == {user}
 
 
@@ -172,7 +159,7 @@ def test_output_of_another_user(image: str, drawn: Path, tmp_path: Path, capfd: 
     """As the job itself finds it."""
     (tmp_path / "out").mkdir(mode=0o755)
     run = planned(image, drawn, tmp_path / "out", (os.getuid() + 1, os.getgid() + 1))
-    assert run_and_report(DockerEngine(), run, "4g") == 1
+    assert execute(run, "4g") == 1
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err
     assert "/output" in (out + err).strip().splitlines()[-1]
@@ -234,10 +221,7 @@ def test_build_where_the_image_is_there(image: str, stand_in_spec: Path) -> None
     assert "building" not in done.stderr
 
 
-def test_build_force_reports_the_layers(image: str, stand_in_spec: Path) -> None:
+def test_build_force_builds_it_again(image: str, stand_in_spec: Path) -> None:
     again = orchard_deploy("build", "--spec", stand_in_spec, "--docker", CLI, "--force")
     assert again.stdout.splitlines()[-1] == image
-    lines = re.findall(r"^orchard-deploy: +([\d,]+) MB ", again.stderr, re.MULTILINE)
-    *layers, total = [int(found.replace(",", "")) for found in lines]
-    assert len(layers) >= 5
-    assert sum(layers) == pytest.approx(total, abs=20)
+    assert f"orchard-deploy: building {image} " in again.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from orchard_deploy.aws import Aws, explained
 from orchard_deploy.context import Context
 from orchard_deploy.rehearsal.settings import Timings
 from orchard_deploy.rehearsal.stage import ACCOUNT
-from orchard_deploy.runs.record import FOLDER_VARIABLE, record_file
 from orchard_deploy.site import Site
 from orchard_deploy.spec import SPEC_FILE, load_spec
 from orchard_deploy.targets import TARGETS, spec_for
@@ -62,7 +60,6 @@ class Cloud:
             aws=aws,
             site=site,
             target=TARGETS[target],
-            record=record_file(site, self.tree / SPEC_FILE),
             tree=self.tree,
             pace=self.account.pace,
             now=self.account.clock,
@@ -76,9 +73,8 @@ class Cloud:
         return self._behind[service]
 
     def clear(self) -> None:
-        """Back to an account with nothing in it, and no record."""
+        """Back to an account with nothing in it."""
         BackendDict.reset()
-        shutil.rmtree(self.tree.parent / "records", ignore_errors=True)
 
     def put(self, key: str) -> None:
         """Put an object into the specification's bucket."""
@@ -124,7 +120,6 @@ def open_cloud(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """An account with nothing in it, whose repositories get the tree's images, for every `Aws` of this process."""
     with in_memory(_JOB, timings=replace(Timings().faster(1000), minute=60.0)) as account:
         enter(account, monkeypatch)
-        monkeypatch.setenv(FOLDER_VARIABLE, str(tree.parent / "records"))
         cloud = Cloud(tree, account)
         cloud.push()
         yield cloud

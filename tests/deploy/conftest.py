@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.loaders import create_loader
-from orchard_deploy.image.tag import FILES, image_tag, ingredients
+from orchard_deploy.image.tag import FILES, image_tag
 from orchard_deploy.spec import SPEC_FILE, Spec, load_spec
 from orchard_deploy.targets import TARGETS, spec_for
 
@@ -54,8 +54,7 @@ def tree(tmp_path: Path) -> Path:
 
 def tree_tag(tree: Path, target: str = "serverless") -> str:
     """The tag of a tree's image."""
-    spec = spec_for(load_spec(tree / SPEC_FILE), TARGETS[target])
-    return image_tag(spec.release_label, ingredients(tree, spec))
+    return image_tag(tree, spec_for(load_spec(tree / SPEC_FILE), TARGETS[target]))
 
 
 @pytest.fixture

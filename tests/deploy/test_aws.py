@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
-from orchard_deploy import s3
-from orchard_deploy.aws import Aws, explained
+from orchard_deploy import errors, s3
+from orchard_deploy.aws import FAILURES, Aws, explained
 from orchard_deploy.errors import AwsError, CredentialsError, DeniedError, InvalidError, SpecError, UnavailableError
 
 from tests.deploy.rehearsal.account import REGION, Account
@@ -83,6 +83,8 @@ def test_an_unknown_profile_is_a_credentials_error(aws_in_memory: Account) -> No
         (boto.ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "X"), InvalidError),
         (boto.ClientError({"Error": {"Code": "Odd", "Message": "two\nlines"}}, "X"), AwsError),
         (boto.ClientError({}, "X"), AwsError),
+        (boto.UnknownServiceError(service_name="x", known_service_names="y"), AwsError),
+        (ValueError("Invalid endpoint: x"), SpecError),
         (ResponseParserError("<html>"), UnavailableError),  # a page of a proxy's own
     ],
 )
@@ -101,6 +103,16 @@ def test_explained_leaves_out_no_error_of_boto() -> None:
         "MissingServiceIdError",
         "UndefinedModelAttributeError",
     }
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure["names"][0])
+def test_failure_is_an_error_and_a_line(failure: dict[str, Any]) -> None:
+    assert issubclass(getattr(errors, failure["kind"]), errors.DeployError)
+    line = failure["line"].format(doing="s3 head_bucket", code="x", text="y")
+    assert line.startswith("AWS")
+    classes = [name for name in failure["names"] if name.endswith("Error") and name != "ValidationError"]
+    known = {*vars(boto), "ResponseParserError", "ValueError"}
+    assert known.issuperset(classes)
 
 
 @pytest.mark.parametrize("expired", [True, False])

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orchard.classifier.options import EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
 from orchard.errors import UsageError
-from orchard.options import JobOptions
-from orchard_deploy.job_commands import Options, further_places, join, parse, shown, to_words
+from orchard.options import JobOptions, Options
+from orchard_deploy.job_commands import further_places, parse, to_words
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(
     lambda text: text.strip() and not text.startswith("-")
@@ -72,7 +72,7 @@ def test_parse_of_to_words_gives_the_options_back(case: tuple[str, Options]) -> 
     words = to_words(name, options)
     named = words[:1] == [name] and name != "run"
     assert named == (name != "run")
-    assert parse(name, words[named:]) == options
+    assert parse(name, words[named:], input=None, output=None) == options
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,15 @@ def test_parse_puts_input_and_output_where_the_command_wants_them(
 @pytest.mark.parametrize(
     ("name", "arguments", "extra", "expected"),
     [
-        ("run", ["--varieties", "5"], ["--varieties", "6"], ["--varieties", "5", "--varieties", "6"]),
-        ("evaluate", ["c", "--labels", "folder"], ["d"], ["--labels", "folder", "d"]),
-        ("evaluate", ["c"], ["--labels", "folder"], ["c", "--labels", "folder"]),
-        ("predict", [], ["d", "a.jpg"], ["d", "a.jpg"]),
-        ("export", ["c"], [], ["c"]),
-        ("train", ["c"], ["d"], ["c", "d"]),
+        ("run", ["--varieties", "5"], ["--varieties", "6"], ["--input", "in", "--output", "out", "--varieties", "6"]),
+        ("export", ["c", "--quantize", "int8"], ["d"], ["export", "d", "--output", "out", "--quantize", "int8"]),
+        ("export", ["c"], ["--quantize", "int8"], ["export", "c", "--output", "out", "--quantize", "int8"]),
+        ("export", [], ["d"], ["export", "d", "--output", "out"]),
+        ("export", ["c"], [], ["export", "c", "--output", "out"]),
     ],
 )
-def test_join_replaces_the_classifier(name: str, arguments: list[str], extra: list[str], expected: list[str]) -> None:
-    assert join(name, arguments, extra) == expected
+def test_parse_lets_extra_arguments_win(name: str, arguments: list[str], extra: list[str], expected: list[str]) -> None:
+    assert to_words(name, parse(name, arguments, *extra, input="in", output="out")) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,6 +114,7 @@ def test_join_replaces_the_classifier(name: str, arguments: list[str], extra: li
         ("train", ["--test", "t", "--random-split"], "--random-split"),
         ("train", ["--variance", "0.9", "--components", "9"], "--components"),
         ("train", ["c"], "c"),
+        ("train", ["c", "d"], "c d"),
         ("evaluate", [], "CLASSIFIER"),
         ("evaluate", ["c", "d"], "d"),
         ("predict", ["c", "photo.jpg"], "photos"),
@@ -144,16 +144,15 @@ def test_parse_refuses_in_one_line(name: str, words: list[str], named: str) -> N
 )
 def test_further_places(name: str, words: list[str], expected: dict[str, Any]) -> None:
     options = parse(name, words, input="in", output="out")
-    assert {shown(options, option): place for option, place in further_places(name, options)} == expected
+    assert {options.shown(option): place for option, place in further_places(name, options)} == expected
 
 
 def test_further_places_of_predict_are_its_photos_too() -> None:
-    options = parse("predict", ["c", "a.jpg", "b.jpg"])
+    options = parse("predict", ["c", "a.jpg", "b.jpg"], input=None, output=None)
     places = [("classifier", "c"), ("photos", "a.jpg"), ("photos", "b.jpg")]
     assert list(further_places("predict", options)) == places
-    assert parse("predict", ["c", "a.jpg", "--weights", "w", "b.jpg"]) == PredictOptions(
-        classifier="c", photos=("a.jpg", "b.jpg"), weights="w"
-    )
+    options = parse("predict", ["c", "a.jpg", "--weights", "w", "b.jpg"], input=None, output=None)
+    assert options == PredictOptions(classifier="c", photos=("a.jpg", "b.jpg"), weights="w")
 
 
 def test_parse_needs_no_numpy() -> None:

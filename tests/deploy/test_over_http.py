@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.rehearsal.settings import Timings
-from orchard_deploy.runs.record import FOLDER_VARIABLE
 
 from tests.deploy.cloud import BUCKET
 from tests.deploy.conftest import enter, tree_tag
@@ -19,7 +18,7 @@ from tests.deploy.rehearsal.account import Account, over_http
 Run = Callable[[str], tuple[int, str]]
 # A thousand times as fast as AWS, but for minutes of idling and time-outs, which take a second.
 QUICK = replace(Timings().faster(1000), minute=1.0, logging=0.05)
-DOWN = "down --force --with-data"
+DOWN = "down --with-data"
 
 
 @pytest.fixture
@@ -27,7 +26,6 @@ def account(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """AWS on loopback, whose repositories get the tree's image."""
     with over_http(timings=QUICK, tags=frozenset([tree_tag(tree)])) as opened:
         enter(opened, monkeypatch)
-        monkeypatch.setenv(FOLDER_VARIABLE, str(tree.parent / "records"))
         yield opened
 
 

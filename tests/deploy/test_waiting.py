@@ -1,12 +1,13 @@
-"""Waiting, by a clock of the test's own."""
+"""Context.wait, by a clock of the test's own."""
 
 from __future__ import annotations
 
 import itertools
 
 import pytest
+from orchard_deploy.context import Context, Pace
 from orchard_deploy.errors import RunError, UnavailableError, WaitError
-from orchard_deploy.waiting import Pace, wait_for
+from orchard_deploy.site import Account, Site
 
 
 class Clock:
@@ -20,17 +21,22 @@ class Clock:
         self.now += seconds
 
 
-def test_wait_for_gives_up_at_its_deadline_and_not_before() -> None:
+def context(clock: Clock, said: list[str]) -> Context:
+    site = Site(None, Account(id="123456789012", region="x"))  # type: ignore[arg-type]
+    return Context(site=site, pace=clock.pace, tell=said.append, aws=None, target=None, tree=None)  # type: ignore[arg-type]
+
+
+def test_wait_gives_up_at_its_deadline_and_not_before() -> None:
     clock, asked = Clock(), list[float]()
     with pytest.raises(WaitError, match="the tide: not after 1 minutes"):
-        wait_for(lambda: asked.append(clock.now), lambda _: False, what="the tide", seconds=60, pace=clock.pace)
+        context(clock, []).wait(lambda: asked.append(clock.now), lambda _: False, what="the tide", seconds=60)
     assert asked[-1] == 60
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert pauses[:3] == [2, 3, 4.5]
     assert max(pauses) == 10
 
 
-def test_wait_for_survives_an_unavailable_service_reports_it_once_and_nothing_else() -> None:
+def test_wait_survives_an_unavailable_service_reports_it_once_and_nothing_else() -> None:
     answers: list[Exception | int] = [
         UnavailableError("lost"),
         UnavailableError("lost"),
@@ -46,9 +52,9 @@ def test_wait_for_survives_an_unavailable_service_reports_it_once_and_nothing_el
             raise answer
         return answer
 
-    pace = Clock().pace
-    assert wait_for(ask, lambda answer: answer == 7, what="x", seconds=60, pace=pace, say=said.append) == 7
+    waits = context(Clock(), said)
+    assert waits.wait(ask, lambda answer: answer == 7, what="x", seconds=60) == 7
     assert said == ["lost; still waiting for x"] * 2
     answers[:] = [RunError("broken")]
     with pytest.raises(RunError):
-        wait_for(ask, lambda answer: True, what="x", seconds=60, pace=pace)
+        waits.wait(ask, lambda answer: True, what="x", seconds=60)

@@ -5,33 +5,23 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchard.classifier.options import (
-    EvaluateOptions,
-    ExportOptions,
-    PredictOptions,
-    TrainOptions,
-    add_evaluate_arguments,
-    add_export_arguments,
-    add_predict_arguments,
-    add_train_arguments,
-)
+from orchard.classifier.options import COMMANDS, EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
 from orchard.console import Reporter, results, show, show_plan
 from orchard.errors import UsageError
 
 
 def add_commands(commands: Any) -> None:
     """Add the four commands to the sub-parsers of `orchard`."""
-    texts = {
-        "train": "train a classifier on the features of a run",
-        "evaluate": "measure how well a classifier tells photos apart",
-        "predict": "classify photos: a few at once, or a folder or bucket on Spark",
-        "export": "write a classifier as one LiteRT file, for a robot",
+    table = {
+        "train": (_train, "train a classifier on the features of a run"),
+        "evaluate": (_evaluate, "measure how well a classifier tells photos apart"),
+        "predict": (_predict, "classify photos: a few at once, or a folder or bucket on Spark"),
+        "export": (_export, "write a classifier as one LiteRT file, for a robot"),
     }
-    arguments = add_train_arguments, add_evaluate_arguments, add_predict_arguments, add_export_arguments
-    functions = _train, _evaluate, _predict, _export
-    for (name, text), add, function in zip(texts.items(), arguments, functions, strict=True):
+    for name, (function, text) in table.items():
         parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        add(parser)
+        _, add_arguments = COMMANDS[name]
+        add_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="check everything, and show what would be done")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         if name == "predict":

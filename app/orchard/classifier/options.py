@@ -4,25 +4,16 @@ Standard library only, so that a launcher can import it without Spark, NumPy or 
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from orchard.errors import UsageError
-from orchard.options import check_texts, flag
+from orchard.options import JobOptions, Options, RaisingParser, add_job_arguments, check_texts, flag
 
 # Values of --labels that name no CSV file.
 LABEL_RULES = FOLDER, FIRST_WORD = "folder", "first-word"
 CLASS_WEIGHTS, QUANTIZATIONS = ("balanced", "none"), ("none", "float16", "int8")
-
-
-class _Options:
-    """What the four have in common."""
-
-    @classmethod
-    def of(cls, namespace: argparse.Namespace) -> Self:
-        """The options in a parsed command line."""
-        return cls(**{field.name: getattr(namespace, field.name) for field in fields(cls)})  # type: ignore[arg-type]
 
 
 def parse_words(parser: argparse.ArgumentParser, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,7 +39,7 @@ def _check_share(name: str, value: float, *, zero: bool = False, one: bool = Fal
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(_Options):
+class TrainOptions(Options):
     """What one training does, see `add_train_arguments`; a `UsageError` for values that cannot work."""
 
     features: str
@@ -120,7 +111,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(_Options):
+class EvaluateOptions(Options):
     """What one evaluation does, see `add_evaluate_arguments`; a `UsageError` for values that cannot work."""
 
     classifier: str
@@ -130,7 +121,7 @@ class EvaluateOptions(_Options):
     unfamiliar: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts(self, "classifier")
+        check_texts(self)
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,9 +136,10 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(_Options):
+class PredictOptions(Options):
     """What one prediction does, see `add_predict_arguments`; a `UsageError` for flags that do not go together."""
 
+    positional: ClassVar[Mapping[str, str]] = {**Options.positional, "photos": "PHOTO"}
     classifier: str
     photos: tuple[str, ...] = ()
     input: str | None = None
@@ -165,12 +157,12 @@ class PredictOptions(_Options):
         if bool(self.photos) == (self.input is not None) or (self.input is None) != (self.output is None):
             raise UsageError("give photos, or --input and --output")
         spark = "partitions", "master", "overwrite", "keep_removed", "max_rejected"
-        if self.photos and (wrong := [flag(name) for name in spark if name in given(self)]):
+        if self.photos and (wrong := [flag(name) for name in spark if name in self.given()]):
             raise UsageError(f"{', '.join(wrong)}: with --input and --output only, not with photos")
         if self.partitions is not None and self.partitions < 1:
             raise UsageError(f"--partitions must be at least 1, not {self.partitions}")
         _check_share("max_rejected", self.max_rejected, zero=True, one=True)
-        check_texts(self, "classifier", "photos")
+        check_texts(self)
 
 
 def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +183,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(_Options):
+class ExportOptions(Options):
     """What one export does, see `add_export_arguments`; a `UsageError` for values that cannot work."""
 
     classifier: str
@@ -202,7 +194,7 @@ class ExportOptions(_Options):
     weights: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts(self, "classifier")
+        check_texts(self)
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +215,19 @@ def _add_backbone_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="NAME", help=text)
 
 
-def given(options: Any) -> dict[str, Any]:
-    """The options that are not the defaults, by name."""
-    return {field.name: value for field in fields(options) if (value := getattr(options, field.name)) != field.default}
+# What a launcher can start: the options of each command, and what gives a parser their flags.
+COMMANDS: Mapping[str, tuple[type[Options], Callable[[argparse.ArgumentParser], None]]] = {
+    "run": (JobOptions, add_job_arguments),
+    "train": (TrainOptions, add_train_arguments),
+    "evaluate": (EvaluateOptions, add_evaluate_arguments),
+    "predict": (PredictOptions, add_predict_arguments),
+    "export": (ExportOptions, add_export_arguments),
+}
+
+
+def parse_options(command: str, words: Sequence[str]) -> Options:
+    """The options in the arguments of a command, or `UsageError`; the inverse of `Options.to_args`."""
+    options, add_arguments = COMMANDS[command]
+    parser = RaisingParser(add_help=False, allow_abbrev=False)
+    add_arguments(parser)
+    return options.of(parse_words(parser, words))

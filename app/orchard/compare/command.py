@@ -4,7 +4,7 @@ import argparse
 import logging
 from typing import Any
 
-from orchard.compare.options import add_compare_arguments, parse_compare_options
+from orchard.compare.options import CompareOptions, add_compare_arguments
 from orchard.console import Reporter, show, show_plan
 
 
@@ -24,7 +24,7 @@ def add_compare_command(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     # py4j logs the traceback of every call that Ctrl-C ends, to a root logger that has no handler yet.
     logging.getLogger().addHandler(logging.NullHandler())
-    options = parse_compare_options(arguments)
+    options = CompareOptions.of(arguments)
     from orchard.compare.comparison import compare, describe
     from orchard.compare.text import summary
 

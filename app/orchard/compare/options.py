@@ -1,15 +1,15 @@
 """The options of compare: the only definition of its flags. Standard library only."""
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from orchard.classifier.options import FOLDER
 from orchard.errors import UsageError
-from orchard.options import check_texts
+from orchard.options import Options, check_texts
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(Options):
     """What one comparison does, see `add_compare_arguments`; a `UsageError` for values that cannot work."""
 
     input: str
@@ -35,7 +35,8 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, CompareOptions
     add("--input", required=True, metavar="URI", help="folder of photos to train on, one sub-folder a variety")
     add("--test", required=True, metavar="URI", help="folder of other photos, best of other varieties, to evaluate on")
-    add("--backbones", required=True, metavar="A,B,C", help="networks to compare: names, or paths of baked folders")
+    text = "networks to compare: names, or paths of baked folders"
+    add("--backbones", required=True, type=lambda names: names.split(","), metavar="A,B,C", help=text)
     add("--output", required=True, metavar="URI", help="where features, classifiers, exported files and report go")
     text = "classes: `folder` (each label), `first-word` (of the label), or a CSV file of label,class (default folder)"
     add("--labels", default=default.labels, metavar="RULE", help=text)
@@ -43,9 +44,3 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help=text)
     add("--overwrite", action="store_true", help="start anew: featurize again what the output already holds")
     add("--master", metavar="URL", help="Spark master (default: spark-submit's own, else local[*])")
-
-
-def parse_compare_options(namespace: argparse.Namespace) -> CompareOptions:
-    """The options in a parsed command line."""
-    values = {field.name: getattr(namespace, field.name) for field in fields(CompareOptions)}
-    return CompareOptions(**values | {"backbones": tuple(namespace.backbones.split(","))})

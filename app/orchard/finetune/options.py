@@ -1,16 +1,16 @@
 """The options of `orchard finetune`: the only definition of its flags. Standard library only."""
 
 import argparse
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from orchard.classifier.options import FOLDER
 from orchard.errors import UsageError
-from orchard.options import JobOptions, check_texts, flag
+from orchard.options import JobOptions, Options, check_texts, flag
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneOptions:
+class FinetuneOptions(Options):
     """What one fine-tuning does, see `add_arguments`; a `UsageError` for values that cannot work."""
 
     input: str
@@ -41,11 +41,6 @@ class FinetuneOptions:
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{flag(name)} is a fraction from 0 to below 1, not {getattr(self, name):g}")
         check_texts(self)
-
-    @classmethod
-    def of(cls, namespace: argparse.Namespace) -> Self:
-        """The options in a parsed command line."""
-        return cls(**{field.name: getattr(namespace, field.name) for field in fields(cls)})
 
     def recorded(self) -> dict[str, Any]:
         """What decides the result: all but where things are."""

@@ -1,171 +1,118 @@
-"""The only client of the Docker engine: asks about images, moves them, runs containers. It builds none."""
+"""The Docker engine and its images. They are built by Docker's command line: the API knows no BuildKit."""
 
-from __future__ import annotations
-
-import contextlib
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.images import Image
+from orchard import __version__
+from orchard.network.fingerprints import fingerprints
 from requests.exceptions import RequestException
 
-from orchard_deploy.errors import EngineError
+from orchard_deploy.errors import EngineError, RefusedError
+from orchard_deploy.spec import Spec
+from orchard_deploy.terminal import say
 
-Login = dict[str, str] | None
+# Docker knows them as arguments of every build, and keeps them out of the image.
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
+_TITLE = "org.opencontainers.image.title"
 _CURE = "start it, or name another with DOCKER_HOST or `docker context use`"
-# Kernels and container images name the same architectures differently.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-# Seconds that a job has to put its things away when it is asked to end.
-_GRACE = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """An image that the engine has: its id, its labels, the architecture it is for."""
-
-    id: str
-    labels: Mapping[str, str]
-    architecture: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """The machine that an engine runs containers on.
-
-    Attributes:
-        architecture: in the words of images, such as `amd64`; None where it is not known.
-        rootless: the engine runs as an ordinary user, who is root in its containers.
-        selinux: containers have SELinux labels, which keep them from files that have others.
-    """
-
-    architecture: str | None = None
-    rootless: bool = False
-    selinux: bool = False
-
-    def emulation(self, name: str, architecture: str | None) -> str | None:
-        """One line about an image of another architecture; None where it is this machine's."""
-        if not architecture or not self.architecture or architecture == self.architecture:
-            return None
-        return (
-            f"{name} is for {architecture}, this engine's machine is {self.architecture}: it is emulated, many times "
-            "slower, or does not start: `architecture` in the specification decides what is built"
-        )
 
 
 class DockerEngine:
-    """The engine that DOCKER_HOST names, or Docker's current context.
-
-    Raises:
-        EngineError: it does not answer; every method raises it, too, also where the engine refuses.
-    """
+    """The engine of DOCKER_HOST, or of Docker's current context; `EngineError` where none answers, or it refuses."""
 
     def __init__(self) -> None:
-        try:
-            self._client = docker.from_env()
-            self._client.ping()
-        except (DockerException, RequestException, OSError, ValueError) as exc:
-            raise EngineError(f"Docker engine at {_address()}: {_reason(exc)}: {_CURE}") from exc
-
-    def machine(self) -> Machine:
-        """The machine that it runs containers on."""
         with _explained("describe itself"):
-            info = self._client.info()
-        options, architecture = " ".join(info.get("SecurityOptions") or ()), info.get("Architecture", "")
-        return Machine(
-            architecture=_ARCHITECTURES.get(architecture, architecture) or None,
-            rootless="name=rootless" in options,
-            selinux="name=selinux" in options,
-        )
+            self._client = docker.from_env()
+            self.architecture = str(self._client.version()["Arch"])  # in the words of images, such as `amd64`
+            options = " ".join(self._client.info().get("SecurityOptions") or ())
+        self.rootless = "name=rootless" in options  # it runs as an ordinary user, who is root in its containers
+        self.selinux = "name=selinux" in options  # labels keep its containers from files that have others
+
+    def say_emulation(self, name: str, architecture: str) -> None:
+        """Say it where an image is not of this machine's architecture."""
+        if architecture != self.architecture:
+            say(
+                f"{name} is for {architecture}, this engine's machine is {self.architecture}: it is emulated, many "
+                "times slower, or does not start: `architecture` in the specification decides what is built"
+            )
 
     def find_image(self, name: str) -> Image | None:
         """The image of this name, if the engine has it."""
-        with _explained(f"look for {name}"):
-            try:
-                found = self._client.images.get(name)
-            except ImageNotFound:
-                return None
-        return Image(id=str(found.id), labels=found.labels, architecture=found.attrs["Architecture"])
+        with _explained(f"look for {name}"), suppress(ImageNotFound):
+            return self._client.images.get(name)
+        return None
 
-    def layers(self, name: str) -> list[tuple[int, str]]:
-        """Bytes and making instruction of each layer, the last one first."""
-        with _explained(f"look at {name}"):
-            return [(int(layer["Size"]), str(layer["CreatedBy"])) for layer in self._client.images.get(name).history()]
+    def orchard_image(self, name: str) -> Image:
+        """The image of this name; `RefusedError` where the engine does not have it, or it is not Orchard's."""
+        image = self.find_image(name)
+        if image is None or image.labels.get(_TITLE) != "orchard":
+            fault = f"not an image of Orchard (its label {_TITLE})" if image else "no such image here"
+            raise RefusedError(f"{name}: {fault}: make it with `orchard-deploy build`, or name another with --image")
+        return image
 
-    def push(self, name: str, remote: str, auth: Login = None) -> Iterator[dict[str, Any]]:
-        """Send an image to a registry under the name `remote`; yields the engine's progress."""
+    def push(self, name: str, remote: str, login: dict[str, str]) -> Iterator[str]:
+        """Send an image to a registry under the name `remote`; yields a line when a layer is there."""
         with _explained(f"push {remote}"):
             self._client.images.get(name).tag(remote)
-            for event in self._client.api.push(remote, stream=True, decode=True, auth_config=auth):
+            for event in self._client.api.push(remote, stream=True, decode=True, auth_config=login):
                 if "error" in event:
                     raise EngineError(f"push {remote}: {event['error']}")
-                yield event
-
-    def registry_digest(self, name: str, auth: Login = None) -> str | None:
-        """The digest that the registry has under this name, if it has it."""
-        with _explained(f"ask the registry for {name}"):
-            try:
-                return str(self._client.images.get_registry_data(name, auth_config=auth).id)
-            except NotFound:
-                return None
-
-    def run(self, arguments: Mapping[str, Any], write: Callable[[bytes, bytes], None]) -> tuple[int, bool]:
-        """Run a container to its end, and remove it, whatever happens; `write` gets what comes on its two outputs.
-
-        Args:
-            arguments: of the Docker SDK's `containers.create`.
-
-        Returns:
-            Its exit code, and whether something in it was killed for want of memory.
-        """
-        with _explained(f"run {arguments['image']}"):
-            container = self._client.containers.create(**arguments)
-            with _removed(container):
-                container.start()
-                for out, err in container.attach(stream=True, logs=True, demux=True):
-                    write(out or b"", err or b"")
-                code = int(container.wait()["StatusCode"])
-                container.reload()
-                return code, bool(container.attrs["State"]["OOMKilled"])
+                if event.get("status") in ("Pushed", "Layer already exists"):
+                    yield f"layer {event['id']}: {event['status'].lower()}"
 
 
-@contextlib.contextmanager
-def _removed(container: Any) -> Iterator[None]:
-    """At the end of the block it is asked to end and removed; a second Ctrl-C would leave it running."""
+def build_command(
+    spec: Spec, tree: Path, name: str, revision: tuple[str, int], environ: Mapping[str, str], cli: str = "docker"
+) -> list[str]:
+    """The command that builds `name` (repository and tag) from `tree`, with the proxies of `environ`. Pure."""
+    backbones = " ".join(spec.backbones)
+    arguments = {
+        "BASE_IMAGE": spec.base_image,
+        "BACKBONES": backbones,
+        "WEIGHTS_FINGERPRINT": fingerprints(backbones),
+        "IMAGE_TAG": name.rpartition(":")[2],
+        "REVISION": revision[0],
+        "VERSION": __version__,
+        "SOURCE_DATE_EPOCH": str(revision[1]),
+    }
+    given = [f"{key}={value}" for key, value in arguments.items()]
+    given += [proxy for proxy in PROXIES if environ.get(proxy)]  # by name only: a value may hold a password
+    words = [word for value in given for word in ("--build-arg", value)]
+    return [cli, "build", "--platform", spec.platform, "--tag", name, *words, str(tree)]
+
+
+def build(command: Sequence[str]) -> None:
+    """Run a build with its lines on standard error; `RefusedError` where it fails."""
     try:
-        yield
-    finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with contextlib.suppress(DockerException, RequestException):
-            container.stop(timeout=_GRACE)
-        with contextlib.suppress(DockerException, RequestException):
-            container.remove(force=True, v=True)
-        signal.signal(signal.SIGINT, before)
+        code = subprocess.run(command, env={**os.environ, "DOCKER_BUILDKIT": "1"}, stdout=2, check=False).returncode
+    except OSError as exc:
+        raise EngineError(f"{command[0]}: {exc.strerror}: install Docker's client, or name it with --docker") from exc
+    if code:
+        raise RefusedError(f"{command[0]} build: failed (exit code {code}): the lines above say why")
 
 
 def _address() -> str:
     """Where the engine is looked for."""
-    with contextlib.suppress(DockerException, OSError, ValueError):
+    with suppress(DockerException, OSError, ValueError):
         found = os.environ.get("DOCKER_HOST") or docker.ContextAPI.kwargs_from_context().get("base_url")
         return str(found or "unix:///var/run/docker.sock")
     return "Docker's current context"
 
 
-def _reason(error: Exception) -> str:
-    """What the system said, which Docker's SDK wraps in several errors, or the error's own text."""
-    found = re.search(r"Error\(\d+, '([^']+)'\)", str(error))
-    return found[1] if found else str(error)
-
-
-@contextlib.contextmanager
+@contextmanager
 def _explained(doing: str) -> Iterator[None]:
     try:
         yield
     except APIError as exc:
         raise EngineError(f"Docker engine, to {doing}: {exc.explanation or exc}") from exc
-    except (DockerException, RequestException) as exc:
-        raise EngineError(f"Docker engine at {_address()}, to {doing}: {_reason(exc)}: {_CURE}") from exc
+    except (DockerException, RequestException, OSError, ValueError) as exc:
+        # What the system said is wrapped in several errors.
+        said = re.search(r"Error\(\d+, '([^']+)'\)", str(exc))
+        raise EngineError(f"Docker engine at {_address()}: {said[1] if said else exc}: {_CURE}") from exc

@@ -1,8 +1,6 @@
-"""The images in ECR's repositories: in name only, or pushed to a registry on loopback in the place of ECR's own."""
+"""ECR: moto's, with images in name only, or those pushed to a registry on loopback in the place of ECR's own."""
 
-from __future__ import annotations
-
-import json
+import hashlib
 import shutil
 import socket
 import subprocess
@@ -12,13 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from moto.core.responses import ActionResult
+from moto.ecr.models import ECRBackend, Image
+from moto.ecr.responses import ECRResponse
+from moto.ecr.urls import url_bases
 
 from orchard_deploy.errors import EngineError
 
-_REPOSITORIES = "docker/registry/v2/repositories"
 _CONFIG = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
 http: {{addr: "{host}"}}
 """
 
@@ -31,31 +35,43 @@ class Images:
     host: str = ""
     folder: Path | None = None
 
-    def manifests(self, repository: str) -> dict[str, str]:
-        """The manifest of each image in a repository, by its tag."""
+    def digests(self, repository: str) -> dict[str, str]:
+        """The digest of each image in a repository, by its tag."""
         if self.folder is None:
-            usual = {"schemaVersion": 2, "config": {"size": 2, "digest": f"sha256:{0:064}"}, "layers": []}
-            return {tag: json.dumps({**usual, "tag": tag}) for tag in sorted(self.tags)}
-        links = sorted((self.folder / _REPOSITORIES / repository).glob("_manifests/tags/*/current/link"))
-        return {link.parents[1].name: self._blob(self.folder, link.read_text().partition(":")[2]) for link in links}
+            return {tag: f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}" for tag in self.tags}
+        tags = self.folder / "docker/registry/v2/repositories" / repository / "_manifests/tags"
+        return {link.parents[1].name: link.read_text() for link in sorted(tags.glob("*/current/link"))}
 
-    def forget(self, repository: str) -> None:
-        """Delete the images of a repository."""
-        if self.folder:
-            shutil.rmtree(self.folder / _REPOSITORIES / repository, ignore_errors=True)
 
-    @staticmethod
-    def _blob(folder: Path, digest: str) -> str:
-        return (folder / f"docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data").read_text()
+class Ecr(ECRBackend):
+    """The service in one region."""
+
+    settings: ClassVar[Any]
+
+    @property
+    def _url_module(self) -> Any:
+        return SimpleNamespace(url_bases=url_bases, url_paths={"{0}/$": _Response.dispatch})
+
+    def describe_images(self, repository_name: str, *given: Any, **named: Any) -> Any:
+        """Images; first, moto's repository gets those that there are by now."""
+        found, digests = self._get_repository(repository_name, None), self.settings.images.digests(repository_name)
+        found.images = [Image(self.account_id, tag, "{}", repository_name, digest=digests[tag]) for tag in digests]
+        return super().describe_images(repository_name, *given, **named)
+
+
+class _Response(ECRResponse):
+    def get_authorization_token(self) -> Any:
+        """A login: to the registry, where there is one."""
+        backend: Any = self.ecr_backend
+        answered: Any = super().get_authorization_token().result
+        if host := backend.settings.images.host:
+            answered["authorizationData"][0]["proxyEndpoint"] = f"http://{host}"
+        return ActionResult(answered)
 
 
 @contextmanager
 def registry() -> Iterator[Images]:
-    """A registry that runs to the end of the block; its images go with it.
-
-    Raises:
-        EngineError: there is no such program here, or it does not start.
-    """
+    """A registry that runs to the end of the block, with its images; `EngineError` if there is none, or it fails."""
     program = shutil.which("docker-registry") or shutil.which("registry")  # Debian's name, and the project's own
     if not program:
         raise EngineError("registry: not found: install docker-registry (Debian), or rehearse --without-docker")
@@ -64,23 +80,18 @@ def registry() -> Iterator[Images]:
     with tempfile.TemporaryDirectory(prefix="orchard-registry-") as name:
         found, config = Images(host=f"127.0.0.1:{port}", folder=Path(name, "images")), Path(name, "config.yml")
         config.write_text(_CONFIG.format(folder=found.folder, host=found.host), encoding="utf-8")
-        process = subprocess.Popen(
-            [program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            _await(port, process)
-            yield found
-        finally:
-            process.terminate()
-            process.wait(30)
+        command, quiet = [program, "serve", str(config)], subprocess.DEVNULL
+        with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
+            try:
+                while not _listens(port):
+                    if process.poll() is not None:
+                        raise EngineError(f"{program}: it does not start (exit code {process.returncode})")
+                    time.sleep(0.05)
+                yield found
+            finally:
+                process.terminate()
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise EngineError(f"registry on port {port}: it does not start (exit code {process.returncode})")
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

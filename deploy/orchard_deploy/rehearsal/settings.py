@@ -1,15 +1,18 @@
 """What a rehearsal is made with: a clock, how long things take, what runs its jobs, where its images are."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from threading import RLock
+from typing import Any, Self
 
 from moto.core.exceptions import ServiceException
 
 from orchard_deploy.rehearsal.images import Images
+
+# Held while a call is answered, and while everything becomes what it is by now.
+LOCK = RLock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +20,10 @@ class Timings:
     """What AWS takes, in seconds, as documented or measured by others, rounded.
 
     `stacking` is a change of a stack, `scheduling` and `provisioning` are a run's way to its first line, `billing` is
-    from its end to its bill, `logging` between two deliveries of a log, `minute` one of idle time or of a timeout.
+    from its end to its bill, `logging` between two deliveries of a log, `minute` one of a timeout.
     """
 
     stacking: float = 20.0
-    creating: float = 3.0
     starting: float = 20.0
     stopping: float = 10.0
     scheduling: float = 5.0
@@ -31,54 +33,40 @@ class Timings:
     logging: float = 15.0
     minute: float = 60.0
 
-    def faster(self, factor: float) -> Timings:
+    def faster(self, factor: float) -> Self:
         """The same, so many times as fast."""
-        return Timings(**{each.name: getattr(self, each.name) / factor for each in fields(self)})
+        return replace(self, **{each.name: getattr(self, each.name) / factor for each in fields(self)})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Order:
-    """One attempt of a run: `image` is repository and digest, `slots` the cores of all executors together."""
+    """What a run executes: in its image by URI, with `slots`, all cores of its executors; 0 if they never come."""
 
-    image: str | None
     entry_point: str
     arguments: tuple[str, ...]
     properties: Mapping[str, str]
-    slots: int
+    image: str = ""
+    slots: int = 0
 
 
 @dataclass(kw_only=True)
 class Settings:
-    """What all services share.
-
-    Attributes:
-        run: starts an attempt; gives what has the methods of `runners.RunningProcess`.
-        clusters: ids of the virtual clusters there are.
-        changed: called after each change of a stack.
-    """
+    """What all services share: `run` starts an attempt, as `runners` do; `changed` follows a change of a stack."""
 
     run: Callable[[Order], Any]
     timings: Timings = field(default_factory=Timings)
     clock: Callable[[], float] = time.time
     images: Images = field(default_factory=Images)
-    clusters: frozenset[str] = frozenset()
     changed: Callable[[], None] = lambda: None
 
 
 class Refusal(ServiceException):
-    """An answer that is an error, by AWS's code and words."""
+    """An answer that is an error, by AWS's code and words; moto looks for the model of those of its own services."""
 
 
-def invalid(message: str) -> Refusal:
-    """The input is refused."""
-    return Refusal("ValidationException", message)
-
-
-def absent(message: str) -> Refusal:
-    """There is no such thing."""
-    return Refusal("ResourceNotFoundException", message)
+invalid, absent = (partial(Refusal, f"{code}Exception") for code in ("Validation", "ResourceNotFound"))
 
 
 def not_rehearsed(what: str) -> Refusal:
     """Something that AWS may know, and the rehearsal does not."""
-    return Refusal("NotRehearsed", f"{what}: the rehearsal does not know this; Orchard does not use it")
+    return invalid(f"{what}: the rehearsal does not know this; Orchard does not use it")

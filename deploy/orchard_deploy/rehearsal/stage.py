@@ -1,13 +1,14 @@
 """The rehearsal's backends in moto: under `moto.mock_aws` in this process, or over HTTP by moto's server."""
 
-from __future__ import annotations
-
 import logging
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from moto.cloudformation.models import cloudformation_backends
 from moto.core.base_backend import BackendDict
@@ -15,61 +16,87 @@ from moto.ecr.models import ecr_backends
 from moto.emrcontainers.models import emrcontainers_backends
 from moto.emrserverless.models import emrserverless_backends
 from moto.moto_api import recorder
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
-from orchard_deploy.errors import SpecError
-from orchard_deploy.rehearsal.repositories import Ecr
+from orchard_deploy.image.tag import image_name
+from orchard_deploy.rehearsal import runners
+from orchard_deploy.rehearsal.images import Ecr, Images, registry
 from orchard_deploy.rehearsal.services import Containers, Serverless
-from orchard_deploy.rehearsal.settings import Settings
+from orchard_deploy.rehearsal.settings import LOCK, Settings, Timings
 from orchard_deploy.rehearsal.stacks import Stacks
+from orchard_deploy.site import Account, Site
+from orchard_deploy.spec import Spec
+from orchard_deploy.targets import EKS, spec_for
 
-# The account that moto plays, and seconds between two looks at what has become of everything.
-ACCOUNT, _TICK = "123456789012", 0.05
+# The account that moto plays, seconds between two looks at what has become of everything, times as fast as AWS.
+ACCOUNT, _TICK, _SPEED = "123456789012", 0.05, 20
 _TICKED: dict[Any, Any] = {
     cloudformation_backends: Stacks,
     emrserverless_backends: Serverless,
     emrcontainers_backends: Containers,
 }
-_OURS: dict[Any, Any] = {**_TICKED, ecr_backends: Ecr}
-_ONE_AT_A_TIME = threading.RLock()
+_OURS = {**_TICKED, ecr_backends: Ecr}
+
+
+@contextmanager
+def rehearsed(spec: Spec, tree: Path, region: str, *, photos: Path | None, docker: bool) -> Iterator[dict[str, str]]:
+    """The variables by which the rehearsal is found, which lasts to the end of the block."""
+    specs = (spec, spec_for(spec, EKS)) if spec.eks else (spec,)
+    tags = frozenset(image_name(tree, each).rpartition(":")[2] for each in specs)
+    if docker:
+        runners.check_engine()
+    with served() as url, registry() if docker else nullcontext(Images(tags)) as images:
+        environ = environment(region, url)
+
+        start = runners.image_process if docker else runners.tree_process
+        # A run takes the time it takes, so its timeout is not made shorter.
+        timings = replace(Timings().faster(_SPEED), minute=60.0)
+        settings = Settings(run=lambda order: start(order, environ, images.host), timings=timings, images=images)
+        with registered(settings):
+            if photos:
+                settings.changed = partial(_upload, Site(spec, Account(id=ACCOUNT, region=region)), photos)
+                settings.changed()
+            yield environ
+
+
+def _upload(site: Site, folder: Path) -> None:
+    """Put the photos into the input: as soon as the stack has made its bucket; into one of somebody's own at once."""
+    location, backend = site.input, s3_backends[site.account.id]["aws"]
+    if location.bucket not in backend.buckets and location.bucket != site.bucket:
+        backend.create_bucket(location.bucket, site.account.region)
+    if location.bucket in backend.buckets and not backend.buckets[location.bucket].keys:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            key = f"{location.prefix}/{path.relative_to(folder).as_posix()}"
+            backend.put_object(location.bucket, key, path.read_bytes())
 
 
 @contextmanager
 def registered(settings: Settings) -> Iterator[None]:
     """Let moto answer by the rehearsal's backends to the end of the block; then what they held is gone."""
-    originals = {known: known.backend for known in _OURS}
     BackendDict.reset()
-    # moto calls this before each request, in this process as over HTTP.
-    recorder._record_request = lambda request, body=None: tick()  # type: ignore[method-assign]
-    try:
+    with ExitStack() as stack:
         for known, own in _OURS.items():
-            known.backend = type(own.__name__, (own,), {"settings": settings})
+            stack.enter_context(patch.object(known, "backend", type(own.__name__, (own,), {"settings": settings})))
+        # moto calls this before each request, in this process as over HTTP.
+        stack.enter_context(patch.object(recorder, "_record_request", lambda request, body=None: tick()))
+        stack.callback(BackendDict.reset)
         yield
-    finally:
-        BackendDict.reset()
-        del recorder._record_request
-        for known, original in originals.items():
-            known.backend = original
 
 
 def tick() -> None:
     """Let stacks, applications and runs become what they are by now."""
-    with _ONE_AT_A_TIME:
+    with LOCK:
         for known in _TICKED:
             for _, _, backend in list(known.iter_backends()):
                 backend.tick()
 
 
 @contextmanager
-def served(port: int = 0) -> Iterator[str]:
-    """The address of moto's server, to the end of the block; `SpecError` where the port is not free."""
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except (OSError, OverflowError) as exc:
-        reason = str(getattr(exc, "strerror", None) or exc).partition(" (")[0]
-        raise SpecError(f"--port {port}: {reason}: choose another one") from exc
+def served() -> Iterator[str]:
+    """The address of moto's server, to the end of the block."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server, stopping = ThreadedMotoServer("127.0.0.1", port, verbose=False), threading.Event()
+    server, stopping = ThreadedMotoServer("127.0.0.1", 0, verbose=False), threading.Event()
 
     def look() -> None:
         while not stopping.wait(_TICK):
@@ -79,8 +106,7 @@ def served(port: int = 0) -> Iterator[str]:
     server.start()
     ticking.start()
     try:
-        host, found = server.get_host_and_port()
-        yield f"http://{host}:{found}"
+        yield "http://{}:{}".format(*server.get_host_and_port())
     finally:
         stopping.set()
         ticking.join()

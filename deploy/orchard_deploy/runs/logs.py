@@ -1,45 +1,43 @@
 """Where the logs of a run are, in which order, and what is new in them. Pure: listing and reading are passed in."""
 
-from __future__ import annotations
-
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from orchard_deploy.context import Pace
 from orchard_deploy.targets import Target
 
 
-@dataclass(frozen=True, order=True)
-class Source:
-    """What a log is of: the attempt, driver (number 0) or which executor, stdout or stderr."""
+class Source(NamedTuple):
+    """What a log is of: the attempt, the driver (0) or which executor, stdout or stderr."""
 
     attempt: int
-    worker: str
-    number: int
+    worker: int
     stream: str
 
     def __str__(self) -> str:
-        worker = "driver" if self.worker == "driver" else f"executor {self.number}"
+        worker = f"executor {self.worker}" if self.worker else "driver"
         return f"{worker} {self.stream}" + (f", attempt {self.attempt}" if self.attempt > 1 else "")
 
 
-@dataclass(frozen=True)
-class LogFile:
-    """One object of a log; `index` counts those that were full and moved away, and is None for the growing one."""
+class LogFile(NamedTuple):
+    """One object of a log; `part` counts those that were full and moved away, and is infinite for the growing one."""
 
     source: Source
+    part: float
     key: str
     etag: str
-    index: int | None
+
+
+Show = Callable[[Source, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which logs to show: of the driver or of the executors, which streams, which attempt.
-
-    An attempt of None is the last one, or every one.
-    """
+    """Which logs to show: of driver or executors, which streams, which attempt; the last one if none is named."""
 
     executors: bool = False
     streams: tuple[str, ...] = ("stdout", "stderr")
@@ -48,25 +46,20 @@ class Choice:
 
     def pick(self, files: Iterable[LogFile]) -> list[LogFile]:
         """The chosen files, in order: of each log the archived ones by index, the growing one last."""
-        worker = "executor" if self.executors else "driver"
-        found = [file for file in files if file.source.worker == worker and file.source.stream in self.streams]
-        attempts = {file.source.attempt for file in found}
-        wanted = attempts if self.every_attempt else {self.attempt or max(attempts, default=1)}
-        chosen = (file for file in found if file.source.attempt in wanted)
-        return sorted(chosen, key=lambda file: (file.source, file.index is None, file.index))
+        sources = ((file, file.source) for file in files)
+        found = [file for file, of in sources if bool(of.worker) == self.executors and of.stream in self.streams]
+        attempt = self.attempt or max((file.source.attempt for file in found), default=1)
+        return sorted(file for file in found if self.every_attempt or file.source.attempt == attempt)
 
 
 def log_files(target: Target, prefix: str, listed: Iterable[tuple[str, str]]) -> Iterator[LogFile]:
     """The logs among the keys and ETags below `prefix`; event logs and anything else are left out."""
     for key, etag in listed:
-        match = re.fullmatch(target.log, key.removeprefix(f"{prefix}/"))
-        if not match:
-            continue
-        found = match.groupdict()
-        driver = found["worker"].lower() == "driver"
-        number = 0 if driver else int(found.get("number") or 0)
-        source = Source(int(found.get("attempt") or 1), "driver" if driver else "executor", number, found["stream"])
-        yield LogFile(source, key, etag, int(found["index"]) if found.get("index") else None)
+        if match := re.fullmatch(target.log, key.removeprefix(f"{prefix}/")):
+            found = {name: text for name, text in match.groupdict().items() if text}
+            worker = 0 if found["worker"].lower() == "driver" else int(found.get("number", 1))
+            source = Source(int(found.get("attempt", 1)), worker, found["stream"])
+            yield LogFile(source, float(found.get("index", math.inf)), key, etag)
 
 
 def unpack(content: bytes) -> bytes:
@@ -88,19 +81,16 @@ class _Seen:
 
     offset: int = 0
     etag: str = ""
-    archived: set[int] = field(default_factory=set)
+    archived: set[float] = field(default_factory=set)
     rest: bytes = b""
 
 
 @dataclass
-class Follower:
-    """Gives of each log what is new since it last looked, line by line, over the log's rotation.
+class Tail:
+    """Shows of each log what is new since it last looked, line by line, over the log's rotation; counts the lines.
 
-    Attributes:
-        prefix: of the run's logs.
-        listing: keys and ETags of everything below the prefix.
-        reading: an object's bytes, if it is still there.
-        mask: takes out of a line what is not to be shown.
+    `listing` gives keys and ETags of everything below the `prefix` of the run's logs; `reading` an object's bytes, if
+    it is still there.
     """
 
     target: Target
@@ -108,40 +98,55 @@ class Follower:
     listing: Callable[[], Iterable[tuple[str, str]]]
     reading: Callable[[str], bytes | None]
     choice: Choice
-    mask: Callable[[str], str] = str
+    show: Show
+    pace: Pace
+    lines: int = 0
     _seen: dict[Source, _Seen] = field(default_factory=dict)
 
-    def new_lines(self) -> Iterator[tuple[Source, str]]:
-        """The complete lines that have come since the last call."""
+    def poll(self) -> bool:
+        """Show the complete lines that are new; whether there were any."""
+        before = self.lines
         for file in self.choice.pick(log_files(self.target, self.prefix, self.listing())):
             seen = self._seen.setdefault(file.source, _Seen())
             *lines, seen.rest = (seen.rest + self._new_text(file, seen)).split(b"\n")
-            yield from ((file.source, self._text(line)) for line in lines)
+            for line in lines:
+                self._show(file.source, line)
+        return self.lines > before
 
-    def last_lines(self) -> Iterator[tuple[Source, str]]:
-        """What is new, and the lines that never got an end: for when nothing more comes."""
-        yield from self.new_lines()
+    def finish(self, seconds: float) -> None:
+        """Show what comes after the run's end, until some has come and no more does, or for so many seconds.
+
+        Lines that never got an end are shown, too.
+        """
+        deadline, came = self.pace.clock() + seconds, False
+        while True:
+            fresh = self.poll()
+            if (came and not fresh) or self.pace.clock() >= deadline:
+                break
+            came = came or fresh
+            self.pace.sleep(self.pace.first)
         for source, seen in self._seen.items():
             if seen.rest:
-                yield source, self._text(seen.rest)
+                self._show(source, seen.rest)
                 seen.rest = b""
 
-    def _text(self, line: bytes) -> str:
-        return self.mask(line.decode("utf-8", "replace"))
+    def _show(self, source: Source, line: bytes) -> None:
+        self.lines += 1
+        self.show(source, line.decode("utf-8", "replace"))
 
     def _new_text(self, file: LogFile, seen: _Seen) -> bytes:
-        if file.index in seen.archived or (file.index is None and file.etag == seen.etag):
+        growing = file.part == math.inf
+        if file.part in seen.archived or (growing and file.etag == seen.etag):
             return b""
         content = self.reading(file.key)
         if content is None:
             return b""
-        text = unpack(content)
-        start = seen.offset
-        if file.index is not None:
-            # This one was the growing one before: what was shown of that is not shown again. What grows now is another,
-            # whatever is in it.
-            seen.offset, seen.etag = 0, ""
-            seen.archived.add(file.index)
-            return text[start:]
-        seen.offset, seen.etag = len(text), file.etag
-        return text[start:] if len(text) >= start else text
+        text, start = unpack(content), seen.offset
+        if growing:
+            seen.offset, seen.etag = len(text), file.etag
+            return text[start:] if len(text) >= start else text
+        # This one was the growing one before: what was shown of that is not shown again. What grows now is another,
+        # whatever is in it.
+        seen.offset, seen.etag = 0, ""
+        seen.archived.add(file.part)
+        return text[start:]

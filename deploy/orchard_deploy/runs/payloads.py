@@ -2,45 +2,44 @@
 
 The image is named by its digest, not by its tag. A tag is resolved when the application starts (releases up to 7.13) or
 when the run is submitted (later ones), so what ran depends on the release and on who pushed when; a digest is the same
-thing everywhere. The tag, a hash of what was baked, stays in the run's tags and record.
+thing everywhere. The tag, a hash of what was baked, stays in the run's tags.
 """
 
-from __future__ import annotations
-
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchard_deploy.capacity import capacity
+from orchard_deploy import emr
 from orchard_deploy.errors import SpecError
 from orchard_deploy.job_commands import to_words
 from orchard_deploy.runs.spark import spark_properties
 from orchard_deploy.site import Site
+from orchard_deploy.spec import capacity
 from orchard_deploy.targets import Target
 
 Payload = dict[str, Any]
 
 
-def image_uri(site: Site, tag: str, digest: str | None) -> str:
-    """The image by its digest, or by its tag as long as nobody has pushed it."""
-    return f"{site.registry}/{site.spec.repository}" + (f"@{digest}" if digest else f":{tag}")
-
-
 def start_job_run(
-    site: Site, target: Target, *, place: str, role: str, image: str, tag: str, extra: tuple[str, ...] = ()
+    site: Site,
+    target: Target,
+    *,
+    outputs: Mapping[str, str],
+    tag: str,
+    digest: str | None,
+    extra: tuple[str, ...] = (),
+    photos: int | None = None,
 ) -> Payload:
-    """The input of StartJobRun, but for what tells one call from another: `identified` adds that.
+    """The input of StartJobRun, but for the client token, and for the application as long as there is none.
 
-    Args:
-        place: id of the application or virtual cluster.
-        role: ARN of the role that the run takes.
-        image, tag: its URI, for the service whose runs name one, and its tag, for the run's own tags.
-        extra: further arguments of the job.
-
-    Raises:
-        SpecError: a property or an argument of the specification cannot work.
+    The name carries a hash of all that the run does: two runs of one name would write the same output. The image has no
+    `digest` as long as nobody has pushed it; `photos` are those of the input, if they were counted. `SpecError` for
+    `extra` arguments of the job that cannot work.
     """
-    spec = site.spec
+    spec, place = site.spec, emr.place_of_runs(site, target, outputs)
+    image = f"{site.registry}/{spec.repository}" + (f"@{digest}" if digest else f":{tag}")
     named = {target.image_property: image} if target.image_property else {}
     inline, defaults = _split({**spark_properties(spec, target), **named})
     submit = {
@@ -50,45 +49,23 @@ def start_job_run(
     }
     # An application has its release, and a scheduler that ends runs.
     of_application = {"executionTimeoutMinutes": spec.timeout_minutes, "mode": "BATCH"}
-    service = of_application if target.needs_application else {"releaseLabel": f"{spec.release_label}-latest"}
-    return {
-        target.place_key: place,
-        "executionRoleArn": role,
+    tags = {**site.tags, emr.IMAGE_TAG: tag, **({emr.DIGEST_TAG: digest} if digest else {})}
+    request = {
+        **({target.place_key: place} if place else {}),
+        "executionRoleArn": site.role_arn(on_eks=not target.has_application),
         "jobDriver": {target.driver_key: submit},
         "configurationOverrides": _overrides(site, defaults),
         target.retry_key: {"maxAttempts": spec.max_attempts},
-        "tags": {**site.tags, "orchard:image": tag},
-        **service,
+        "tags": tags,
+        **(of_application if target.has_application else {"releaseLabel": f"{spec.release_label}-latest"}),
     }
+    counted = {} if photos is None else {emr.PHOTOS_TAG: str(photos)}
+    return {**request, "name": f"{site.spec.name}-{hash_of(request)[:12]}", "tags": {**tags, **counted}}
 
 
-def identified(site: Site, request: Payload, token: str) -> Payload:
-    """The input with a token, for which the service starts one run only, and with the name that follows from it."""
-    return {**request, "clientToken": token, "name": run_name(site, token)}
-
-
-def run_name(site: Site, token: str) -> str:
-    """The name of a run; it carries the start of its token, so that a run whose id was never recorded is found."""
-    return f"{site.slug}-{token[:12]}".rstrip("-")
-
-
-def cli_input(site: Site, target: Target, *, tag: str, digest: str | None, application: str | None) -> Payload:
-    """The input of StartJobRun for `aws … --cli-input-json`.
-
-    The client token is left to the AWS command line, which makes one a call; so is the application's id as long as
-    there is none.
-    """
-    place, role = application or "", site.role_arn
-    if not target.needs_application:
-        place, role = eks_cluster(site), site.eks_role_arn
-    payload = start_job_run(site, target, place=place, role=role, image=image_uri(site, tag, digest), tag=tag)
-    payload["name"] = run_name(site, "")
-    return {name: value for name, value in payload.items() if value != "" or name != target.place_key}
-
-
-def eks_cluster(site: Site) -> str:
-    """Id of the specification's virtual cluster; empty where it has none."""
-    return site.spec.eks.virtual_cluster if site.spec.eks else ""
+def hash_of(content: object) -> str:
+    """SHA-256 of something as JSON, in hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def resource_quota(site: Site) -> Payload:
@@ -98,19 +75,16 @@ def resource_quota(site: Site) -> Payload:
     """
     most, pods = capacity(site.spec), str(site.spec.executors + 2)
     hard = {"pods": pods, "requests.cpu": str(most.cpu + 1), "requests.memory": f"{most.memory + 2}Gi"}
-    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": site.slug}, "spec": {"hard": hard}}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": site.spec.name}, "spec": {"hard": hard}}
 
 
 def job_arguments(site: Site, extra: tuple[str, ...]) -> list[str]:
-    """The arguments of the job's main file.
+    """The arguments of the job's main file; `SpecError` for one that names a master, or what its role may not read.
 
-    Raises:
-        SpecError: one of them cannot work; names a Spark master: with its own the run would use none of its executors;
-            or names what the job's role may not read.
+    With a master of its own the run would use none of its executors.
     """
     options = site.job(*extra)
-    master = getattr(options, "master", None)
-    if master is not None:
+    if (master := getattr(options, "master", None)) is not None:
         raise SpecError(
             f"arguments of the job: --master {master}: the service sets it: remove it from `arguments` in the "
             "specification or from the command line"

@@ -1,14 +1,13 @@
 """Staying with a run, and what becomes of it when nobody stays: it is ended, unless someone wants it to go on."""
 
-from __future__ import annotations
-
+import signal
 import sys
 from collections.abc import Callable
 
-from orchard_deploy.errors import AwsError, DeployError, SpecError, WaitError
-from orchard_deploy.runs.record import Submission
-from orchard_deploy.runs.watch import Watch
-from orchard_deploy.terminal import LeavingError, undisturbed
+from orchard_deploy.emr import Run
+from orchard_deploy.errors import AwsError, DeployError, WaitError
+from orchard_deploy.runs.watch import Watch, judge
+from orchard_deploy.terminal import LeavingError, listening
 
 Ask = Callable[[str], bool | None]
 _CONTINUES = "`orchard-deploy status` shows its state, `cancel` ends it"
@@ -26,17 +25,11 @@ def ask_person(question: str) -> bool | None:
     return answer.strip().lower() in ("y", "yes") if answer else None
 
 
-def stay(watch: Watch, *, seconds: float, detach: bool, ask: Ask = ask_person) -> Submission:
-    """Stay with a run to its end.
+def stay(watch: Watch, *, seconds: float, detach: bool, ask: Ask = ask_person) -> Run:
+    """Stay with a run to its end; if this process leaves early, end it, unless `detach` or someone says otherwise.
 
-    When this process leaves early, the run is ended, unless `detach` or someone says otherwise.
-
-    Args:
-        ask: puts a yes-or-no question to whoever presses Ctrl-C; None where nobody can answer. A signal to end is not
-            asked about.
-
-    Raises:
-        RunError: it did not succeed. WaitError: the time is over. KeyboardInterrupt, LeavingError: someone left.
+    Whoever presses Ctrl-C is asked; a signal to end is not asked about. `RunError` if it did not succeed, `WaitError`
+    if the time is over.
     """
     try:
         return _stay(watch, seconds, detach, ask)
@@ -45,18 +38,18 @@ def stay(watch: Watch, *, seconds: float, detach: bool, ask: Ask = ask_person) -
         raise
 
 
-def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Submission:
+def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Run:
     try:
-        return watch.judge(watch.until_over(seconds))
+        return judge(watch.until_over(seconds))
     except WaitError as error:
         if detach:
             raise WaitError(f"{error}; it goes on: {_CONTINUES}") from error
         raise WaitError(f"{error}; it was cancelled, and is {_end(watch).state} now") from error
     except AwsError:
         # Credentials that ran out, for instance: nothing can be done about the run from here.
-        watch.context.say(f"run {watch.submission.run} may go on: see `orchard-deploy status` when AWS answers again")
+        watch.context.say(f"run {watch.run.id} may go on: see `orchard-deploy status` when AWS answers again")
         raise
-    except (OSError, SpecError):  # its lines, or the record, cannot be written
+    except OSError:  # its lines cannot be written
         watch.tail = None
         _leave(watch, continues=detach)
         raise
@@ -67,7 +60,7 @@ def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Submission:
 
 def _leave(watch: Watch, *, continues: bool) -> None:
     if continues:
-        watch.context.say(f"run {watch.submission.run} goes on: {_CONTINUES}")
+        watch.context.say(f"run {watch.run.id} goes on: {_CONTINUES}")
     else:
         _end(watch)
 
@@ -75,18 +68,16 @@ def _leave(watch: Watch, *, continues: bool) -> None:
 def _may_continue(watch: Watch, ask: Ask) -> bool:
     """Whether someone says that the run is to go on; to be interrupted once more is no such answer."""
     try:
-        return ask(f"Cancel run {watch.submission.run}? It goes on, and costs, if you do not. [y/N] ") is False
+        return ask(f"Cancel run {watch.run.id}? It goes on, and costs, if you do not. [y/N] ") is False
     except KeyboardInterrupt:
         return False
 
 
-def _end(watch: Watch) -> Submission:
-    """End the run and record it; if that cannot be done, it must not be forgotten that it costs."""
+def _end(watch: Watch) -> Run:
+    """End the run; if that cannot be done, it must not be forgotten that it costs."""
     try:
-        with undisturbed():
-            return watch.note(watch.cancel())
+        with listening(signal.SIG_IGN):  # it is being ended already; Ctrl-C is still heard
+            return watch.cancel()
     except (DeployError, KeyboardInterrupt):
-        watch.context.say(
-            f"run {watch.submission.run} may go on, and cost: see `orchard-deploy status` when AWS answers again"
-        )
+        watch.context.say(f"run {watch.run.id} may go on, and cost: see `orchard-deploy status` when AWS answers again")
         raise

@@ -1,109 +1,80 @@
-"""Start a planned run, once, whatever is killed in between.
+"""Start a run, once, whatever is killed in between.
 
-Before the call its token is recorded, after it the run's id. If the process dies between the two, the next one looks
-for a run whose name carries the token; if there is none, it calls again with the same token, for which the service
-starts one run only.
+A run's name carries a hash of what it does, and its client token follows from that and the runs of that name so far. So
+a call that is repeated, on this machine or another one, finds the run by its name; and where AWS does not list it yet,
+it calls with the same token, for which the service starts one run only.
 """
 
-from __future__ import annotations
-
-import secrets
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
 
 from orchard_deploy import emr
 from orchard_deploy.context import Context
-from orchard_deploy.errors import InvalidError
+from orchard_deploy.emr import Run
+from orchard_deploy.errors import InvalidError, RefusedError
 from orchard_deploy.image import ecr
-from orchard_deploy.runs.known import look, recover
-from orchard_deploy.runs.payloads import Payload, identified
-from orchard_deploy.runs.planning import PlannedRun, Wanted, plan_run
-from orchard_deploy.runs.record import Submission
-from orchard_deploy.stack.state import require_outputs
-from orchard_deploy.stack.up import check_buckets
+from orchard_deploy.runs.payloads import Payload, hash_of, start_job_run
+from orchard_deploy.site import Site
+from orchard_deploy.stack.state import check_buckets, require_outputs
+from orchard_deploy.targets import Target
 from orchard_deploy.terminal import LeavingError
 
-# Seconds after which a submission that no run carries the token of is given up.
-_FORGOTTEN = 3600.0
 
-
-def submit(context: Context, wanted: Wanted) -> Submission:
-    """Start a run; or find the one that an interrupted call started.
-
-    Raises:
-        ImageError, RefusedError, SpecError: as `look_ahead`.
-    """
-    with context.record.acting():
-        planned = look_ahead(context, wanted)
-        submission = under_way(context, planned) or _announce(context, planned)
-        return submission if submission.run else _start(context, submission, planned.request)
-
-
-def look_ahead(context: Context, wanted: Wanted) -> PlannedRun:
-    """What `submit` would start, by what AWS has now.
-
-    Raises:
-        RefusedError: the stack is not there, or not as the specification says; a bucket cannot be used; no photos.
-        ImageError: the repository does not have the image. SpecError: the specification cannot work.
-    """
-    aws, site, target = context.aws, context.site, context.target
-    outputs = require_outputs(aws, site, target)
-    digest = ecr.find_digest(aws, site.spec.repository, context.tag)
-    check_buckets(aws, site, target)
-    return plan_run(site, target, wanted, outputs=outputs, tag=context.tag, digest=digest)
-
-
-def under_way(context: Context, planned: PlannedRun) -> Submission | None:
-    """The submission that this one repeats: announced by a call that was interrupted, or with a run that is not over.
-
-    Two runs of one request would write the same output, so the second is never what anyone wants.
-    """
-    wanted = planned.entry
-    interrupted = {entry.token for entry in context.record.read() if not entry.run}
-    for entry in reversed(recover(context)):
-        if (entry.request, entry.place, entry.target) != (wanted.request, wanted.place, wanted.target):
-            continue
-        if entry.token in interrupted and context.now() - entry.submitted < _FORGOTTEN:
-            return entry
-        if entry.run and _is_active(context, entry):
-            context.say(f"run {entry.run} does the very same and is not over: not started again")
-            return entry
-    return None
-
-
-def _is_active(context: Context, entry: Submission) -> bool:
-    phases = context.target.phases
-    if entry.state and phases[entry.state].final:
-        return False
-    return not phases[look(context, entry)[1].state].final
-
-
-def _announce(context: Context, planned: PlannedRun) -> Submission:
-    return context.record.keep(replace(planned.entry, token=secrets.token_hex(16), submitted=context.now()))
-
-
-def _start(context: Context, submission: Submission, request: Payload) -> Submission:
-    named = identified(context.site, request, submission.token)
+def submit(context: Context, *, extra: tuple[str, ...] = (), photos: int | None = None) -> Run:
+    """Start a run, or find the active one that does the very same; raises what `look_ahead` raises."""
+    request, same = look_ahead(context, extra=extra, photos=photos)
+    if same:
+        return same
     try:
-        answer = _call_start(context, submission, named)
-        return context.record.keep(replace(submission, run=answer[context.target.run_key]))
+        return _start(context, request)
     except (KeyboardInterrupt, LeavingError):
         context.say("a run may have been started: `orchard-deploy status` shows it, `cancel` ends it")
         raise
 
 
-def _call_start(context: Context, submission: Submission, named: Payload) -> dict[str, Any]:
+def look_ahead(context: Context, *, extra: tuple[str, ...], photos: int | None) -> tuple[Payload, Run | None]:
+    """What `submit` would start, by what AWS has now; and the active run that does the very same, if there is one.
+
+    `RefusedError` if stack, image or bucket are not there, or not as the specification says; or there are no photos.
+    `SpecError` if the specification, or an `extra` argument of the job, cannot work.
+    """
+    aws, site, target, tag = context.aws, context.site, context.target, context.tag
+    outputs = require_outputs(aws, site, target)
+    digest = ecr.find_digest(aws, site.spec.repository, tag)
+    check_buckets(aws, site, target)
+    check_run(site, target, outputs=outputs, tag=tag, digest=digest, photos=photos)
+    request = start_job_run(site, target, outputs=outputs, tag=tag, digest=digest, extra=extra, photos=photos)
+    named = [run for run in emr.list_runs(context, target, outputs) if run.name == request["name"]]
+    same = next((emr.get_run(aws, run) for run in named if not run.over), None)
+    if same:
+        context.say(f"run {same.id} does the very same and is not over: not started again")
+    return {**request, "clientToken": hash_of([request, sorted(run.id for run in named)])}, same
+
+
+def check_run(
+    site: Site, target: Target, *, outputs: Mapping[str, str], tag: str, digest: str | None, photos: int | None
+) -> None:
+    """Raise `RefusedError` for a run without its image or without photos."""
+    image = f"{site.spec.repository}:{tag}"
+    if digest is None:
+        raise RefusedError(f"{image}: ECR does not have it: `orchard-deploy build`, `push`, then `up`")
+    if photos == 0 and site.command.photos:  # its run would be paid for, too
+        raise RefusedError(
+            f"input {site.account.mask(str(site.input))}: no photos in it: copy them there (aws s3 sync)"
+        )
+    if target.has_application and outputs.get("Image") != f"{outputs['RepositoryUri']}@{digest}":
+        raise RefusedError(
+            f"stack {site.spec.name}: its application does not have image {image} yet: `orchard-deploy up` gives it"
+        )
+
+
+def _start(context: Context, request: Payload) -> Run:
+    aws, target = context.aws, context.target
     try:
-        return context.aws.call(context.target.service, "start_job_run", named)
+        return emr.start_run(aws, target, request)
     except InvalidError:
         # An idle application may begin to stop at any moment, and takes no runs until it has stopped.
-        if not _was_stopping(context, submission.place):
+        application = request.get("applicationId")
+        if not application or emr.application_state(aws, application) not in emr.PASSING:
             raise
-        return context.aws.call(context.target.service, "start_job_run", named)
-
-
-def _was_stopping(context: Context, application: str) -> bool:
-    if not context.target.needs_application or emr.application_state(context.aws, application) not in emr.PASSING:
-        return False
-    emr.settle(context.aws, application, emr.AT_REST | {"STARTED"}, pace=context.pace, say=context.say)
-    return True
+        emr.settle(context, application)
+        return emr.start_run(aws, target, request)

@@ -1,31 +1,30 @@
 """A run up to its end: its states, its driver's lines, what they mean, and ending it."""
 
-from __future__ import annotations
-
+import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from orchard_deploy import emr
+from orchard_deploy import emr, s3
 from orchard_deploy.context import Context
 from orchard_deploy.emr import Run
-from orchard_deploy.errors import AwsError, RunError, UnavailableError, WaitError
-from orchard_deploy.runs.known import look, wrong_image
-from orchard_deploy.runs.logs import Choice, Source
-from orchard_deploy.runs.record import Submission
+from orchard_deploy.errors import AwsError, RefusedError, RunError, UnavailableError, WaitError
+from orchard_deploy.runs.logs import Choice, Show, Source, Tail
 from orchard_deploy.runs.symptoms import explain
-from orchard_deploy.runs.tail import LAST_LINES, Show, Tail, open_tail, print_line
+from orchard_deploy.site import S3Place
 from orchard_deploy.spec import Spec
-from orchard_deploy.targets import Phase, Target
-from orchard_deploy.waiting import wait_for
+from orchard_deploy.targets import Target
+from orchard_deploy.terminal import write_line
 
-# Seconds that a cancelled run gets to be over.
-CANCELLING = 300.0
+# Seconds that a cancelled run gets to be over, and that a run is followed at most: the longest time-out of one.
+_CANCELLING, _LONGEST = 300.0, 7 * 86400.0
 # Minutes that a run may wait in the application's queue, as the stack's template says; and that it may spend on getting
 # workers and on its end, beyond its queue and its own time-out.
 QUEUE_MINUTES, _SLACK = 360, 30
 # Lines of Spark's log that are shown of a run that failed.
 _TAIL = 20
+# Seconds after the end of a run in which its last lines come: the service sends them every 15 seconds.
+LAST_LINES = 20.0
 
 
 def allowance(spec: Spec) -> float:
@@ -37,63 +36,39 @@ def longest_wait(spec: Spec, target: Target, minutes: float | None = None) -> fl
     """Seconds to stay with a run: so many minutes, or beyond what its service or its allowance ends by itself."""
     if minutes is not None:
         return minutes * 60
-    return allowance(spec) + ((QUEUE_MINUTES if target.ends_runs else 0) + _SLACK) * 60
+    return allowance(spec) + ((QUEUE_MINUTES if target.has_application else 0) + _SLACK) * 60
 
 
-@dataclass
-class Console:
-    """Shows the lines of a run, and says once what each known symptom among them means.
-
-    Attributes:
-        verbose: show standard error too, which is Spark's own log: what the job reports comes on standard output.
-            Without it the last of those lines are shown when the run fails.
-    """
-
-    context: Context
-    target: Target
-    show: Show = print_line
-    verbose: bool = False
-    _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=_TAIL))
-    _said: set[str] = field(default_factory=set)
-
-    def __call__(self, source: Source, line: str) -> None:
-        """Take a line."""
-        if self.verbose or source.stream == "stdout":
-            self.show(source, line)
-        else:
-            self._unshown.append((source, line))
-        advice = explain(line, self.target)
-        if advice and advice not in self._said:
-            self._said.add(advice)
-            self.context.say(f"in {source}: {advice}")
-
-    def show_unshown(self) -> None:
-        """Show the last lines that were not."""
-        for source, line in self._unshown:
-            self.show(source, line)
+def print_line(source: Source, line: str) -> None:
+    """A line of the job where the job itself wrote it: standard output or standard error."""
+    write_line(line, sys.stdout if source.stream == "stdout" else sys.stderr)
 
 
 @dataclass
 class Watch:
-    """One run being watched; `shown_by` makes one that shows its lines."""
+    """One run being watched; `shown_by` makes one that shows its lines, and says once what known symptoms mean.
+
+    What the job reports comes on standard output. Standard error is Spark's own log: if not `verbose`, its last lines
+    are shown when the run fails.
+    """
 
     context: Context
-    submission: Submission
-    console: Console | None = None
+    run: Run
+    show: Show = print_line
+    verbose: bool = False
     tail: Tail | None = None
+    _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=_TAIL))
+    _said: set[str | None] = field(default_factory=lambda: {None})
     _state: str = ""
     _at_work_since: float | None = None
 
     def until_over(self, seconds: float) -> Run:
-        """Wait for the end, reporting each change of state and each line once.
+        """Wait for the end, reporting each change of state and each line once; `WaitError` if it is not over in time.
 
         Where the service ends no run at its time-out, the time since it was first seen to work is limited, too.
-
-        Raises:
-            WaitError: it is not over in time.
         """
-        run = self._wait(lambda run: self.phase(run).final or self._is_overdue(), seconds)
-        if self.phase(run).final:
+        run = self.wait(lambda run: run.over or self._is_overdue(), seconds)
+        if run.over:
             return self._finish(run)
         spec = self.context.site.spec
         attempts = f" x {spec.max_attempts} attempts" if spec.max_attempts > 1 else ""
@@ -103,71 +78,59 @@ class Watch:
 
     def cancel(self) -> Run:
         """End the run and wait until it is over, since until then it costs; one that is over is left as it is."""
-        entry = self.submission
         try:
-            emr.cancel_run(self.context.aws, entry.service, entry.place, entry.run or "")
+            emr.cancel_run(self.context.aws, self.run)
         except AwsError as error:
-            _, run = look(self.context, entry)
-            if not self.phase(run).final:
+            if not self._ask().over:
                 raise error
-        return self._finish(self._wait(lambda run: self.phase(run).final, CANCELLING))
+        return self._finish(self.wait(lambda run: run.over, _CANCELLING))
 
-    def judge(self, run: Run) -> Submission:
-        """Record how the run ended, and raise unless it ended well.
+    def wait(self, done: Callable[[Run], bool], seconds: float) -> Run:
+        """Wait until the run is `done`, reporting the same; `WaitError` if it is not in time."""
+        return self.context.wait(self._look, done, what=f"the end of run {self.run.id}", seconds=seconds)
 
-        Raises:
-            RunError: it failed or was cancelled, or what ran is not the image that was asked for.
-        """
-        ended = self.note(run)
-        if wrong := wrong_image(ended):
-            raise RunError(wrong)
-        if self.phase(run) is not Phase.SUCCEEDED:
-            advice = explain(run.details, ended.service)
-            raise RunError(
-                f"run {run.id}: {run.state}: {run.details or 'no details'}{f'; {advice}' if advice else ''}: "
-                f"`orchard-deploy logs --run {run.id}` shows why"
-            )
-        return ended
-
-    def note(self, run: Run) -> Submission:
-        """Record how the run ended."""
-        return self.context.record.keep(replace(self.submission, state=run.state))
-
-    def phase(self, run: Run) -> Phase:
-        """How far the run is."""
-        return self.submission.service.phases[run.state]
-
-    def _wait(self, done: Callable[[Run], bool], seconds: float) -> Run:
-        what = f"the end of run {self.submission.run}"
-        return wait_for(self._look, done, what=what, seconds=seconds, pace=self.context.pace, say=self.context.say)
+    def _ask(self) -> Run:
+        """The run as it is now; a wrong image is said at once."""
+        before, self.run = self.run, emr.get_run(self.context.aws, self.run)
+        if self.run.wrong_image and not before.wrong_image:
+            self.context.say(self.run.wrong_image)
+        return self.run
 
     def _look(self) -> Run:
-        self.submission, run = look(self.context, self.submission)
-        if self._at_work_since is None and self.phase(run) is not Phase.WAITING:
+        run = self._ask()
+        if self._at_work_since is None and run.phase != "WAITING":
             # One that was never seen to wait may have been at work for all of its life.
-            seen_to_wait = bool(self._state) or run.created is None
-            age = 0.0 if seen_to_wait else max(0.0, self.context.now() - (run.created or 0.0))
-            self._at_work_since = self.context.pace.clock() - age
+            self._at_work_since = self.context.now() if self._state else run.created or self.context.now()
         if run.state != self._state:
             self._state = run.state
             self.context.say(f"run {run.id}: {run.state}" + (f" ({run.details})" if run.details else ""))
-        self._show(lambda tail: tail.poll())
+        self._read(lambda tail: tail.poll())
         return run
 
+    def take(self, source: Source, line: str) -> None:
+        """Show a line, now or when the run fails, and say what it means."""
+        if self.verbose or source.stream == "stdout":
+            self.show(source, line)
+        else:
+            self._unshown.append((source, line))
+        if (advice := explain(line, self.run.target)) not in self._said:
+            self._said.add(advice)
+            self.context.say(f"in {source}: {advice}")
+
     def _is_overdue(self) -> bool:
-        if self.submission.service.ends_runs or self._at_work_since is None:
+        if self.run.target.has_application or self._at_work_since is None:
             return False
-        return self.context.pace.clock() - self._at_work_since >= allowance(self.context.site.spec)
+        return self.context.now() - self._at_work_since >= allowance(self.context.site.spec)
 
     def _finish(self, run: Run) -> Run:
         """Show the last lines of a run that is over."""
-        failed = self.phase(run) is Phase.FAILED
-        self._show(lambda tail: tail.finish(LAST_LINES if failed else LAST_LINES / 4))
-        if failed and self.console:
-            self.console.show_unshown()
+        failed = run.phase == "FAILED"
+        self._read(lambda tail: tail.finish(LAST_LINES if failed else LAST_LINES / 4))
+        for source, line in self._unshown if failed else ():
+            self.show(source, line)
         return run
 
-    def _show(self, act: Callable[[Tail], object]) -> None:
+    def _read(self, act: Callable[[Tail], object]) -> None:
         """Lines that cannot be read end nothing."""
         try:
             if self.tail:
@@ -179,7 +142,54 @@ class Watch:
             self.context.say(f"{error}; the run goes on, its lines are not shown")
 
 
-def shown_by(context: Context, submission: Submission, *, show: Show = print_line, verbose: bool = False) -> Watch:
+def judge(run: Run) -> Run:
+    """A run that ended well; `RunError` if it failed or was cancelled, or ran another image than was submitted."""
+    if run.wrong_image:
+        raise RunError(run.wrong_image)
+    if run.phase == "SUCCEEDED":
+        return run
+    advice = explain(run.details, run.target)
+    raise RunError(
+        f"run {run.id}: {run.state}: {run.details or 'no details'}{f'; {advice}' if advice else ''}: "
+        f"`orchard-deploy logs --run {run.id}` shows why"
+    )
+
+
+def shown_by(context: Context, run: Run, *, show: Show = print_line, verbose: bool = False) -> Watch:
     """A watch that shows the run's lines, where the specification has its logs in S3."""
-    console = Console(context, submission.service, show, verbose)
-    return Watch(context, submission, console, open_tail(context, submission, Choice(every_attempt=True), console))
+    watch = Watch(context, run, show, verbose)
+    watch.tail = _open_tail(context, run, Choice(every_attempt=True), watch.take)
+    return watch
+
+
+def show_logs(context: Context, run: Run, choice: Choice, *, follow: bool, show: Show = print_line) -> None:
+    """Show the logs of a run, to its end if `follow`; `RefusedError` if there are none in S3 (yet)."""
+    tail = _open_tail(context, run, choice, show)
+    if tail is None:
+        raise RefusedError("logs: the specification has none: add `logs`; the console of EMR keeps its own for 30 days")
+    if follow:
+        Watch(context, run, tail=tail).wait(lambda run: run.over, _LONGEST)
+    tail.finish(LAST_LINES if follow else 0)
+    if not tail.lines:
+        where = context.site.account.mask(str(context.site.logs))
+        raise RefusedError(
+            f"run {run.id}: no such logs in {where}: they come some 15 seconds after the workers have started; "
+            "`orchard-deploy status` shows the run's state"
+        )
+
+
+def _open_tail(context: Context, run: Run, choice: Choice, show: Show) -> Tail | None:
+    """The lines of a run, without the account's number, if the specification has its logs in S3."""
+    logs = context.site.logs
+    if logs is None:
+        return None
+    prefix = f"{logs.prefix}/{run.target.logs.format(place=run.place, run=run.id)}".lstrip("/")
+    return Tail(
+        run.target,
+        prefix,
+        lambda: s3.keys(context.aws, S3Place(logs.bucket, prefix)),
+        lambda key: s3.read(context.aws, logs.bucket, key),
+        choice,
+        lambda source, line: show(source, context.site.account.mask(line)),
+        context.pace,
+    )

@@ -1,4 +1,4 @@
-"""bill_facts, and work_of: how many photos a bill is for, by the run's own report or at most those of the input."""
+"""bill_facts, and photos_of: how many photos a bill is for, by the run's own report or at most those of the input."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from orchard_deploy.cost.bill import Work, bill_facts, bill_lines, work_of
-from orchard_deploy.cost.money import PRICES_FILE, load_prices
-from orchard_deploy.emr import Run
-from orchard_deploy.errors import RefusedError
-from orchard_deploy.runs.record import Submission
+from orchard_deploy.aws import Aws
+from orchard_deploy.context import Context, Pace
+from orchard_deploy.cost.money import PRICES_FILE, bill_facts, bill_lines, photos_of
+from orchard_deploy.emr import PHOTOS_TAG, Run
+from orchard_deploy.errors import RefusedError, WaitError
 from orchard_deploy.runs.watch import Watch
-from orchard_deploy.waiting import Pace
+from orchard_deploy.site import Site
+from orchard_deploy.targets import SERVERLESS
 
 from tests.deploy.cloud import BUCKET
 from tests.deploy.runs.conftest import Ready
 
-PRICES = load_prices(PRICES_FILE, region="us-east-1", architecture="X86_64")
 START, END = 1_800_000_000.0, 1_800_000_600.0
-RUN = Run(id="00r1", place="00f1", name="x", state="SUCCESS", created=START - 90, started=START, ended=END)
+RUN = Run(
+    id="00r1", target=SERVERLESS, place="00f1", name="x", state="SUCCESS", created=START - 90, started=START, ended=END
+)
 
 
 def report(*, begun: float = START + 5, kept: int = 0, **changes: Any) -> dict[str, Any]:
@@ -35,34 +40,18 @@ def report(*, begun: float = START + 5, kept: int = 0, **changes: Any) -> dict[s
     }
 
 
-def work(found: dict[str, Any] | None, *, run: Run = RUN, asked: int | None = None, attempts: int = 1) -> Work | None:
-    return work_of(run, asked, found, 50, attempts)
+def photos(site: Site, found: dict[str, Any] | None, counted: str = "50", run: Run = RUN) -> tuple[int | None, str]:
+    """The photos of a run with this report in its output."""
+    answer = {"Body": BytesIO(json.dumps(found).encode())} if found else None
+    aws = Mock(spec=Aws, find=Mock(spec=Aws.find, return_value=answer))
+    context = Context(aws=aws, site=site, target=SERVERLESS, tree=Path())
+    return photos_of(context, replace(run, tags={PHOTOS_TAG: counted}))
 
 
-BOUND = Work(photos=50, exact=False, source="input")
-
-
-def test_work_of_a_runs_own_report() -> None:
-    assert work(report()) == Work(photos=38, exact=True, source="report")
-
-
-def test_work_of_an_updated_output() -> None:
+def test_photos_of_a_runs_own_report(site: Site) -> None:
     update = {"new": 5, "changed": 1, "removed": 3, "kept": 33, "retried": 1}
-    clean = {"listed": 40, "featurized": 40, "rejected": 0}
-    assert work(report(update=update, counts=clean)) == Work(photos=7, exact=True, source="report")
-    assert work(report(update=update)) == Work(photos=7, exact=False, source="report")  # the 2 may be of any run
-
-
-def test_work_of_a_prediction() -> None:
-    update = {"new": 5, "changed": 1, "removed": 3, "kept": 33, "retried": 1}
-    counts = {"listed": 40, "predicted": 40, "rejected": 0}
-    assert work(report(update=update, counts=counts)) == Work(photos=7, exact=True, source="report")
-
-
-def test_work_of_a_second_attempt() -> None:
-    found = report(kept=20)
-    assert work(found, attempts=2) == Work(photos=38, exact=False, source="report")
-    assert work(report(), attempts=2) == Work(photos=38, exact=True, source="report")
+    assert photos(site, report()) == (40, "report")
+    assert photos(site, report(update=update)) == (7, "report")
 
 
 @pytest.mark.parametrize(
@@ -74,38 +63,28 @@ def test_work_of_a_second_attempt() -> None:
         {"schema_version": 0},
     ],
 )
-def test_work_of_another_runs_report(found: dict[str, Any] | None) -> None:
-    assert work(found) == BOUND
+def test_photos_of_another_runs_report(site: Site, found: dict[str, Any] | None) -> None:
+    assert photos(site, found) == (50, "input")
+    assert photos(site, found, counted="") == (None, "input")
 
 
-def test_work_of_a_run_that_never_started() -> None:
-    assert work(report(), run=replace(RUN, started=None)) == BOUND
+def test_photos_of_a_run_that_never_started(site: Site) -> None:
+    assert photos(site, report(), run=replace(RUN, started=None)) == (50, "input")
 
 
-def test_work_of_a_run_under_way() -> None:
-    assert work(report(), run=replace(RUN, ended=None)) == Work(photos=38, exact=True, source="report")
-
-
-def test_work_of_as_asked_and_of_nothing() -> None:
-    assert work(report(), asked=7) == Work(photos=7, exact=True, source="flag")
-    assert work_of(RUN, None, None, None, 1) is None
-
-
-def ended(ready: Ready, **spec: Any) -> Submission:
+def ended(ready: Ready, **spec: Any) -> Run:
     """A run of 50 photos that worked for ten minutes and is over."""
     ready.play("import time; time.sleep(600)")
     context = ready.context(**spec)
-    submission = ready.submit_of(context, photos=50)
-    watch = Watch(context, submission)
-    return watch.note(watch.until_over(3600))
+    return Watch(context, ready.submit_of(context, photos=50)).until_over(3600)
 
 
-def facts(ready: Ready, submission: Submission, *, photos: int | None = None) -> Mapping[str, Any]:
-    return bill_facts(ready.context(), submission, PRICES, photos=photos)
+def facts(ready: Ready, submission: Run, *, photos: int | None = None) -> Mapping[str, Any]:
+    return bill_facts(ready.context(), submission, PRICES_FILE, photos=photos)
 
 
 def put_report(
-    ready: Ready, submission: Submission, name: str = "report.json", content: dict[str, Any] | bytes | None = None
+    ready: Ready, submission: Run, name: str = "report.json", content: dict[str, Any] | bytes | None = None
 ) -> None:
     """Leave a report in the output; S3 has the machine's own time, so the run has been at work by that, too."""
     now = time.time()
@@ -117,19 +96,18 @@ def put_report(
 def test_bill_facts_are_waited_for(ready: Ready) -> None:
     submission = ended(ready)
     late = facts(ready, submission)
-    assert late["billed"]
     # 12 vCPU and 48 GB for ten minutes; the service rounds to thousandths of an hour
     assert late["amount"] == pytest.approx(12 / 6 * 0.052624 + 48 / 6 * 0.0057785, rel=0.05)
     assert late["per_1000_photos"] == pytest.approx(late["amount"] * 20)
-    assert "(at most 50 photos featurized, by the input)" in "\n".join(bill_lines(late))
+    assert "at least" in "\n".join(bill_lines(late))
+    assert "(at most 50 photos, by the input)" in "\n".join(bill_lines(late))
 
 
-def test_bill_facts_of_what_was_used_where_no_bill_comes(ready: Ready) -> None:
+def test_bill_facts_where_no_bill_comes(ready: Ready) -> None:
     submission = ended(ready)
     ready.cloud.account.settings.timings = replace(ready.cloud.account.settings.timings, billing=10**6)
-    found = facts(ready, submission)
-    assert not found["billed"]
-    assert "the bill is not there yet" in "\n".join(bill_lines(found))
+    with pytest.raises(WaitError, match="to be asked for again later"):
+        facts(ready, submission)
 
 
 def test_bill_facts_of_a_run_that_never_had_workers(ready: Ready) -> None:
@@ -137,23 +115,26 @@ def test_bill_facts_of_a_run_that_never_had_workers(ready: Ready) -> None:
     submission = ready.submit()
     Watch(ready.context(), submission).cancel()
     hasty = replace(ready.context(), pace=Pace(sleep=lambda seconds: pytest.fail("waited")))
-    found = bill_facts(hasty, submission, PRICES, photos=None)
-    assert (found["state"], found["billed"], found["amount"], found["per_1000_photos"]) == ("CANCELLED", True, 0, None)
+    found = bill_facts(hasty, submission, PRICES_FILE, photos=None)
+    assert (found["state"], found["amount"], found["per_1000_photos"]) == ("CANCELLED", 0, None)
 
 
-def test_bill_facts_of_a_run_that_waits(ready: Ready) -> None:
+def test_bill_facts_of_a_run_that_is_not_over(ready: Ready) -> None:
+    ready.play("import time; time.sleep(600)")
     submission = ready.submit()
-    with pytest.raises(RefusedError, match="call again in a minute"):
-        facts(ready, submission)
+    for state in ("SUBMITTED|PENDING|SCHEDULED", "RUNNING"):
+        with pytest.raises(RefusedError, match=f"({state}): EMR Serverless bills a run at its end"):
+            facts(ready, submission)
+        ready.cloud.pass_time(300)
 
 
 def test_bill_facts_by_the_runs_report(ready: Ready) -> None:
     submission = ended(ready)
     put_report(ready, submission)
     found = facts(ready, submission)
-    assert (found["photos"], found["photos_exact"], found["photos_from"]) == (38, True, "report")
-    assert "per 1,000 photos (38 photos featurized, by the report)" in "\n".join(bill_lines(found))
-    assert "(19 photos featurized, by the flag)" in "\n".join(bill_lines(facts(ready, submission, photos=19)))
+    assert (found["photos"], found["photos_from"]) == (40, "report")
+    assert "per 1,000 photos (40 photos, by the report)" in "\n".join(bill_lines(found))
+    assert "(19 photos, by the flag)" in "\n".join(bill_lines(facts(ready, submission, photos=19)))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"created": "yesterday"}', b'{"schema_version": 0}'])
@@ -161,12 +142,12 @@ def test_bill_facts_with_a_report_that_cannot_be_read(ready: Ready, content: byt
     submission = ended(ready)
     put_report(ready, submission, content=content)
     found = facts(ready, submission)
-    assert (found["photos"], found["photos_exact"], found["photos_from"]) == (50, False, "input")
+    assert (found["photos"], found["photos_from"]) == (50, "input")
 
 
 def test_bill_facts_of_a_prediction(ready: Ready) -> None:
     spec: dict[str, Any] = {"command": "predict", "arguments": ("s3://{bucket}/classifier",)}
     submission = ended(ready, **spec)
     put_report(ready, submission, "predictions.json", {"counts": {"listed": 40, "predicted": 39, "rejected": 1}})
-    found = bill_facts(ready.context(**spec), submission, PRICES, photos=None)
-    assert (found["photos"], found["photos_exact"], found["photos_from"]) == (39, True, "report")
+    found = bill_facts(ready.context(**spec), submission, PRICES_FILE, photos=None)
+    assert (found["photos"], found["photos_from"]) == (40, "report")

@@ -12,8 +12,8 @@ import pytest
 from orchard import __version__
 from orchard.network.backbones import MOBILENET_V2
 from orchard_deploy.__main__ import main
-from orchard_deploy.image.build import PROXIES, build_command, find_revision
-from orchard_deploy.image.tag import FILES, FOLDERS
+from orchard_deploy.image.docker_engine import PROXIES, build_command
+from orchard_deploy.image.tag import FILES, FOLDERS, find_revision
 from orchard_deploy.spec import SPEC_FILE, Spec
 
 from tests.deploy.conftest import ROOT

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.errors import SpecError
-from orchard_deploy.local.caller import files_of, variables_of
-from orchard_deploy.spec import SPEC_FILE
+from orchard_deploy.local.run_local import files_of
+from orchard_deploy.spec import SPEC_FILE, Spec
 
 from tests.deploy.conftest import ROOT
+from tests.deploy.local.planned import planned
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +41,10 @@ SHELL = {
 UNFIT = {"AWS_CONFIG_FILE": "/x/config", "HOME": "/home/me", "ALL": "1"}
 
 
-def test_the_standard_variables_are_handed_on_and_no_other() -> None:
-    assert variables_of({**SHELL, **UNFIT}) == SHELL
-    assert variables_of({"AWS_REGION": "", "NO_PROXY": ""}) == {}
+def test_the_standard_variables_are_handed_on_and_no_other(spec: Spec) -> None:
+    assert set(planned(spec, input="s3://b/photos", environ={**SHELL, **UNFIT}).env) == {"HOME=/tmp", *SHELL}
+    assert planned(spec, input="s3://b/photos", environ={"AWS_REGION": "", "NO_PROXY": ""}).env == ("HOME=/tmp",)
+    assert planned(spec, environ=SHELL).env == ("HOME=/tmp",)
 
 
 def test_the_two_files_are_found_where_the_caller_has_them(tmp_path: Path) -> None:
@@ -64,7 +66,6 @@ def test_bundles_of_certificates_are_files_to_mount(tmp_path: Path) -> None:
     environ = {"AWS_CA_BUNDLE": str(tmp_path / "company.pem"), "SSL_CERT_FILE": str(tmp_path / "all.pem")}
     found = files_of(environ)
     assert {name: str(path) for name, path in found.items()} == environ
-    assert variables_of(environ) == {}
 
 
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -77,7 +78,7 @@ def test_one_bundle_stands_in_for_the_other(tmp_path: Path, variable: str) -> No
 
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path, variable: str) -> None:
-    with pytest.raises(SpecError, match=f"{variable}: {tmp_path}/none.pem: no file that you can read"):
+    with pytest.raises(SpecError, match=f"{tmp_path}/none.pem: no file that you can read"):
         files_of({variable: str(tmp_path / "none.pem")})
 
 

@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.errors import SpecError
-from orchard_deploy.local.container import Mount
-from orchard_deploy.local.run_local import Locally, parse_memory, plan_run
+from orchard_deploy.local.run_local import parse_memory
 from orchard_deploy.runs.spark import spark_properties
 from orchard_deploy.spec import SPEC_FILE, Spec
 
 from tests.deploy.conftest import ROOT
+from tests.deploy.local.planned import mounts_of, planned
 
 Typed = Callable[[str, str], tuple[int, str, str]]
 TREE = ["--spec", str(ROOT / SPEC_FILE), "--tree", str(ROOT)]
-ASKED = Locally(image="orchard:x", input="/photos", output="/out", slots=4, cpus=2, memory=6 << 30, user=(1000, 1001))
 
 
 def properties(command: tuple[str, ...]) -> dict[str, str]:
@@ -30,20 +29,17 @@ def properties(command: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_the_container_is_confined_to_its_two_folders(spec: Spec) -> None:
-    arguments = plan_run(spec, ASKED).arguments()
-    assert arguments["network_mode"] == "none"
-    assert arguments["read_only"] is True
-    assert arguments["cap_drop"] == ["ALL"]
-    assert arguments["security_opt"] == ["no-new-privileges"]
-    assert arguments["mounts"] == [
-        {"Type": "bind", "Source": "/photos", "Target": "/input", "ReadOnly": True},
-        {"Type": "bind", "Source": "/out", "Target": "/output", "ReadOnly": False},
-    ]
-    assert arguments["mem_limit"] == arguments["memswap_limit"] == 6 << 30
+    run = planned(spec)
+    words = " ".join(run.words())
+    for option in ("--network none", "--read-only", "--cap-drop ALL", "--security-opt no-new-privileges"):
+        assert f"{option} " in words
+    assert f"--memory {6 << 30} --memory-swap {6 << 30} " in words
+    assert mounts_of(run) == {"/input": ("/photos", True), "/output": ("/out", False)}
+    assert run.output == Path("/out")
 
 
 def test_what_runs_is_the_specifications_entry_point_with_its_arguments(spec: Spec) -> None:
-    command = plan_run(replace(spec, arguments=("--variance", "0.5")), ASKED).command
+    command = planned(replace(spec, arguments=("--variance", "0.5"))).command
     place = command.index("local:///opt/orchard/main.py")
     assert command[place + 1 :] == ("--input", "/input", "--output", "/output", "--variance", "0.5")
     assert command[:2] == ("--master", "local[4]")
@@ -51,7 +47,7 @@ def test_what_runs_is_the_specifications_entry_point_with_its_arguments(spec: Sp
 
 def test_every_property_of_the_cloud_is_there_but_those_of_sizes_cap_and_interpreter(spec: Spec) -> None:
     spec = replace(spec, spark_properties={"spark.sql.shuffle.partitions": "7"})
-    here, there = properties(plan_run(spec, ASKED).command), spark_properties(spec)
+    here, there = properties(planned(spec).command), spark_properties(spec)
     left_out = {name for name in there if here.get(name) != there[name]}
     assert here["spark.sql.shuffle.partitions"] == "7"
     for name in left_out:
@@ -83,56 +79,63 @@ def test_an_output_inside_the_input_is_refused_before_anything_is_made(
     assert list((tmp_path / "photos").iterdir()) == []
 
 
-def test_a_folder_beside_the_input_is_none_inside_it(spec: Spec) -> None:
-    assert plan_run(spec, replace(ASKED, output="/photos-out")).mounts[1].source == Path("/photos-out")
+def test_a_folder_beside_the_input_is_none_inside_it(typed: Typed) -> None:
+    assert typed("run", "--dry-run --input photos --output photos-out")[0] == 0
 
 
-def test_an_s3_address_brings_the_callers_settings(spec: Spec) -> None:
-    files = {"AWS_CONFIG_FILE": Path("/home/me/.aws/config"), "SSL_CERT_FILE": Path("/keys")}
-    run = plan_run(spec, replace(ASKED, input="s3://bucket/photos", variables={"AWS_REGION": "eu-west-1"}, files=files))
+def test_an_s3_address_brings_the_callers_settings(spec: Spec, tmp_path: Path) -> None:
+    files = {"AWS_CONFIG_FILE": tmp_path / "config", "SSL_CERT_FILE": tmp_path / "keys"}
+    for path in files.values():
+        path.touch()
+    environ = {"AWS_REGION": "eu-west-1", **{name: str(path) for name, path in files.items()}}
+    run = planned(spec, input="s3://bucket/photos", environ=environ)
     assert run.command[run.command.index("--input") + 1] == "s3://bucket/photos"
-    environment = run.arguments()["environment"]
-    assert environment["AWS_REGION"] == "eu-west-1"
-    mounted = {mount.target: (mount.source, mount.read_only) for mount in run.mounts}
-    assert mounted.pop("/output") == (Path("/out"), False)
-    assert {variable: mounted[environment[variable]] for variable in files} == {
-        variable: (path, True) for variable, path in files.items()
-    }
+    assert "AWS_REGION" in run.env
+    mounted = mounts_of(run)
+    assert mounted.pop("/output") == ("/out", False)
+    named = dict(value.split("=") for value in run.env if "=" in value)
+    assert {name: mounted[named[name]] for name in files} == {name: (str(path), True) for name, path in files.items()}
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(None, None), (1.5, 1_500_000_000)])
+@pytest.mark.parametrize(("asked", "expected"), [(None, None), (1.5, "1.5")])
 def test_cores_are_the_engines_own_unless_fewer_are_asked_for(
-    spec: Spec, asked: float | None, expected: int | None
+    spec: Spec, asked: float | None, expected: str | None
 ) -> None:
-    run = plan_run(spec, replace(ASKED, cpus=asked))
-    assert run.arguments()["nano_cpus"] == expected
-    assert ("--cpus" in run.docker_run()) == (expected is not None)
+    words = planned(spec, cpus=asked).words()
+    assert ("--cpus" in words) == (expected is not None)
+    assert expected is None or words[words.index("--cpus") + 1] == expected
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--slots", "0"], "--slots 0: the job needs at least 1"),
-        (["--slots=-1"], "--slots -1: the job needs"),
-        (["--cpus", "0"], "--cpus 0: at least 0.01"),
-        (["--cpus", "nan"], "--cpus nan: at least 0.01"),
-        (["--cpus", "inf"], "--cpus inf: at least 0.01"),
-        (["--memory", "0"], "--memory 0: give an amount of at least 64m"),
-        (["--memory", "6"], "--memory 6: give an amount"),
+        (["--slots", "0"], "argument --slots: 0 is no number of task slots, 1 or more"),
+        (["--slots=-1"], "argument --slots: -1 is no number"),
+        (["--cpus", "0"], "argument --cpus: 0 is no number of cores, 0.01 or more"),
+        (["--cpus", "nan"], "argument --cpus: nan is no number"),
+        (["--cpus", "inf"], "argument --cpus: inf is no number"),
     ],
 )
-def test_sizes_that_no_run_can_work_with(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+def test_numbers_that_no_run_can_work_with_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["run-local", *TREE, *words, "--dry-run"])
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("memory", ["0", "6"])
+def test_too_little_memory_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], memory: str) -> None:
     places = ["--image", "orchard:x", "--input", str(tmp_path), "--output", "s3://bucket/out"]
-    code = main(["run-local", *TREE, *places, *words, "--dry-run"])
+    code = main(["run-local", *TREE, *places, "--memory", memory, "--dry-run"])
     error = capsys.readouterr().err
     assert (code, error.count("\n")) == (2, 1)
-    assert message in error
+    assert f"--memory {memory}: give an amount of at least 64m" in error
 
 
 def test_further_arguments_reach_the_job(spec: Spec) -> None:
-    command = plan_run(spec, replace(ASKED, extra=("--varieties", "5"))).command
+    command = planned(spec, "--varieties", "5").command
     assert ("--varieties", "5") in itertools.pairwise(command)
 
 
@@ -205,14 +208,14 @@ CASES: dict[str, tuple[str, dict[str, Any], str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_command_gets_what_its_flags_name(spec: Spec, case: str) -> None:
-    command, asked, words, mounts = CASES[case]
-    run = plan_run(replace(spec, command=command, arguments=()), replace(ASKED, **asked))
+    command, places, words, mounts = CASES[case]
+    asked = dict(places)
+    extra = asked.pop("extra")
+    run = planned(replace(spec, command=command, arguments=()), *extra, **asked)
     place = run.command.index("local:///opt/orchard/main.py")
     assert " ".join(run.command[place + 1 :]) == words
-    assert {mount.target: str(mount.source) for mount in run.mounts} == mounts
-    assert [mount.target for mount in run.mounts if not mount.read_only] == [
-        name for name in mounts if name == "/output"
-    ]
+    assert mounts_of(run) == {target: (source, target != "/output") for target, source in mounts.items()}
+    assert str(run.output) == mounts.get("/output", "None")
 
 
 @pytest.fixture
@@ -222,7 +225,6 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "photos" / "1.jpg").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     content = json.loads((ROOT / SPEC_FILE).read_text(encoding="utf-8"))
 
     def run(command: str, words: str) -> tuple[int, str, str]:
@@ -276,12 +278,16 @@ def test_the_docker_run_line_of_every_command(typed: Typed, command: str, words:
         ("train", "--input none --output new", "--input none: no such folder: name what train is to read"),
         ("train", "--input photos/1.jpg --output new", "--input photos/1.jpg: no such folder"),
         ("run", "--input none --output new", "--input none: no such folder: name what run is to read"),
-        ("run", "--input file:///photos --output new", "--input file:///photos: only s3:// is read from elsewhere"),
+        (
+            "run",
+            "--input file:///photos --output new",
+            "--input file:///photos: name a path on this machine, or a full",
+        ),
         ("train", "--input out --output new -- --test none", "--test none: no such file or folder"),
         ("train", "--input out --output new -- --labels none.csv", "--labels none.csv: no such file or folder"),
         ("evaluate", "--input out --output new", "CLASSIFIER"),
         ("evaluate", "--input out --output new -- none", "CLASSIFIER none: no such file or folder"),
-        ("evaluate", "--input out --output new -- s3://{bucket}/model", "knows no account"),
+        ("evaluate", "--input out --output new -- s3://{bucket}/model", "a full address of s3://"),
         ("predict", "-- model", "give photos, or --input and --output"),
         ("predict", "-- model none.jpg", "PHOTO none.jpg: no such file or folder"),
         ("predict", "--input photos --output photos/new -- model", "is inside --input photos"),
@@ -309,8 +315,7 @@ def test_a_container_gets_a_network_where_any_place_is_in_s3(typed: Typed, words
 
 
 def test_plan_run_mounts_a_backbone_of_ones_own(spec: Spec, tmp_path: Path) -> None:
-    run = plan_run(spec, replace(ASKED, extra=("--backbone", str(tmp_path))))
+    run = planned(spec, "--backbone", str(tmp_path))
     assert run.command[-2:] == ("--backbone", "/backbone")
-    assert Mount(source=tmp_path, target="/backbone", read_only=True) in run.mounts
-    by_name = plan_run(spec, replace(ASKED, extra=("--backbone", "mobilenet_v2")))
-    assert by_name.mounts == plan_run(spec, ASKED).mounts
+    assert mounts_of(run)["/backbone"] == (str(tmp_path), True)
+    assert planned(spec, "--backbone", "mobilenet_v2").mounts == planned(spec).mounts

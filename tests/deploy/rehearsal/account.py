@@ -30,13 +30,13 @@ from moto import backend_index, mock_aws
 from moto.cloudformation.models import cloudformation_backends
 from moto.emrcontainers.models import emrcontainers_backends
 from moto.emrserverless.models import emrserverless_backends
+from orchard_deploy.context import Pace
 from orchard_deploy.rehearsal.images import Images
 from orchard_deploy.rehearsal.runners import RunningProcess
 from orchard_deploy.rehearsal.services import Containers, Serverless
 from orchard_deploy.rehearsal.settings import Order, Settings, Timings
 from orchard_deploy.rehearsal.stacks import Stacks
 from orchard_deploy.rehearsal.stage import ACCOUNT, environment, registered, served, tick
-from orchard_deploy.waiting import Pace
 
 from tests.deploy.rehearsal.faults import BEHIND, Faults
 
@@ -141,7 +141,6 @@ def in_memory(
         clock=clock,
         timings=timings or Timings(),
         images=images or Images(tags),
-        clusters=frozenset([CLUSTER]),
         **options,
     )
     account = Account(settings)
@@ -171,11 +170,7 @@ def over_http(
             return RunningProcess([sys.executable, "-c", job, *order.arguments], environ)
 
         settings = Settings(
-            run=run or start,
-            timings=timings or Timings().faster(1000),
-            images=images or Images(tags),
-            clusters=frozenset([CLUSTER]),
-            **options,
+            run=run or start, timings=timings or Timings().faster(1000), images=images or Images(tags), **options
         )
         account = Account(settings, url=url)
         with registered(settings), account.faults.met():

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from orchard_deploy.__main__ import main
-from orchard_deploy.runs.record import Submission, record_file
-from orchard_deploy.site import Account, Site
-from orchard_deploy.spec import load_spec
+from orchard_deploy.rehearsal import stage
 
 from tests.run.processes import wait_for
 
@@ -26,7 +23,7 @@ TYPED = [
     sys.executable,
     "-c",
     "import sys; from orchard_deploy import context; from orchard_deploy.runs import watch; "
-    "from orchard_deploy.__main__ import main; from orchard_deploy.waiting import Pace; "
+    "from orchard_deploy.__main__ import main; from orchard_deploy.context import Pace; "
     "context.PACE, watch.LAST_LINES = Pace(first=0.02, longest=0.1), 0.4; sys.exit(main())",
 ]
 
@@ -36,8 +33,10 @@ def places(tree: Path) -> list[str]:
 
 
 @pytest.fixture
-def orchard(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def orchard(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """The command in this process, which has moto already; what it runs has processes of its own."""
+
+    monkeypatch.setattr(stage, "_SPEED", 500)
 
     def run(*words: str) -> Done:
         code = main(list(words))
@@ -62,9 +61,7 @@ def test_rehearse_runs_the_real_job_and_calling_it_again_finds_nothing_to_do(
     """From S3 to S3; a run is simply called again, as a scheduler's retry would."""
     up, submit = (shlex.join([*TYPED, *words, *places(tree)]) for words in (["up"], ["submit", "--wait"]))
     again = ["sh", "-c", f"{up} && {up} && {submit} && {submit}"]
-    done = orchard(
-        "rehearse", "--without-docker", "--speed", "100", *places(tree), "--photos", str(drawn), "--", *again
-    )
+    done = orchard("rehearse", "--without-docker", *places(tree), "--photos", str(drawn), "--", *again)
     assert done.code == 0, done.out + done.err
     assert re.search(r"^photos +24 = 24 featurized \+ 0 rejected", done.out, re.MULTILINE)
     assert "s3://orchard-{account}-us-east-1/features/report.html" in done.out
@@ -81,7 +78,7 @@ def test_photos_arrive_with_the_bucket_of_the_stack_which_down_then_deletes(
     (tmp_path / "photos" / "Apple" / "1.jpg").write_bytes(b"x")
     up, down = (shlex.join([*TYPED, *words, *places(tree)]) for words in (["up"], ["down"]))
     story = ["sh", "-c", f"{up}; {down}; {down} --with-data"]
-    words = ["rehearse", "--without-docker", "--speed", "1000", *places(tree), "--photos", str(tmp_path / "photos")]
+    words = ["rehearse", "--without-docker", *places(tree), "--photos", str(tmp_path / "photos")]
     done = orchard(*words, "--", *story)
     assert done.code == 0, done.out + done.err
     left = [line for line in done.err.splitlines() if "orchard-deploy: left:" in line]
@@ -95,7 +92,7 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path, 
     process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "unset AWS_PROFILE AWS_DEFAULT_PROFILE\n"
-    exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(9))
+    exported = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(8))
     status = subprocess.run(
         [*TYPED, "status", *places(tree)],
         env={**os.environ, **exported},
@@ -111,50 +108,11 @@ def test_it_serves_until_it_is_interrupted_and_says_how_to_reach_it(tree: Path, 
     assert err.splitlines()[-1] == "orchard-deploy: interrupted"
 
 
-def test_a_rehearsal_neither_sees_nor_touches_the_record_of_a_real_account(
-    tree: Path, orchard: Callable[..., Done]
-) -> None:
-    """Not even that of an account with the rehearsal's own number."""
-    site = Site(load_spec(tree / "emr-serverless.json"), Account(id="123456789012", region="us-east-1"))
-    file = record_file(site, tree / "emr-serverless.json", {})
-    run = Submission(
-        token="t",
-        request="r",
-        target="serverless",
-        place="00f1",
-        tag="x",
-        digest="sha256:1",
-        submitted=1.0,
-        run="00rreal",
-    )
-    file.keep(run)
-    before = {path: path.read_bytes() for path in file.path.parent.iterdir()}
-    status, down = (shlex.join([*TYPED, *words, *places(tree)]) for words in (["status"], ["down", "--with-data"]))
-    done = orchard("rehearse", "--without-docker", *places(tree), "--", "sh", "-c", f"{status} && {down}")
-    assert "00rreal" not in done.out
-    assert "stack       orchard: there is none" in done.out
-    assert done.err.splitlines()[-1] == "orchard-deploy: left: nothing"
-    assert {path: path.read_bytes() for path in file.path.parent.iterdir()} == before
-
-
 def test_what_cannot_be_rehearsed_is_one_line(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rehearse", "--without-docker", *places(tree), "--photos", "/none"]) == 2
     err = capsys.readouterr().err
     assert "--photos /none: no such folder" in err
     assert err.count("\n") == 1
-
-
-def test_a_port_that_is_taken_is_one_line(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert main(["rehearse", "--without-docker", *places(tree), "--port", port, "--", "true"]) == 2
-    assert f"--port {port}: Address already in use: choose another one" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("speed", ["0", "-3", "nan"])
-def test_a_speed_that_is_none_is_refused(tree: Path, speed: str) -> None:
-    with pytest.raises(SystemExit):
-        main(["rehearse", "--without-docker", *places(tree), "--speed", speed, "--", "true"])
 
 
 def test_a_rehearsal_that_is_terminated_ends_its_command(tree: Path, tmp_path: Path) -> None:

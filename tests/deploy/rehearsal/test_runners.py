@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from orchard_deploy.rehearsal.runners import RunningImage, image_run, this_tree
+from orchard_deploy.rehearsal import runners
+from orchard_deploy.rehearsal.runners import image_process, image_run
 from orchard_deploy.rehearsal.settings import Order
 
 ORDER = Order(
-    image="orchard@sha256:1",
+    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@sha256:1",
     entry_point="local:///main.py",
     arguments=("run", "a b"),
     properties={"spark.driver.cores": "4", "spark.emr-serverless.driverEnv.A": "1", "spark.x": "y z"},
     slots=8,
 )
-RUN = image_run(ORDER, "127.0.0.1:5000", 6 << 30, {"AWS_REGION": "us-east-1"})
+RUN = image_run(ORDER, {"AWS_REGION": "us-east-1"}, "127.0.0.1:5000")
 # Notes what it is called with; `run` goes on until it is ended, or for as long as its image says.
 ENGINE = """#!/bin/sh
 echo "$1 $2 $3" >> {log}
@@ -46,16 +48,16 @@ def words(log: Path) -> list[str]:
 
 
 def test_the_container_has_the_job_of_the_order_without_sizes() -> None:
-    assert (RUN.image, RUN.network, RUN.environment) == (
+    assert (RUN.image, RUN.network, RUN.env) == (
         "127.0.0.1:5000/orchard@sha256:1",
         "host",
-        {"A": "1", "AWS_REGION": "us-east-1"},
+        ("A=1", "AWS_REGION=us-east-1"),
     )
-    assert RUN.command[2:] == ("--master", "local[8]", "--conf", "spark.x=y z", "local:///main.py", "run", "a b")
+    assert RUN.command == ("--master", "local[8]", "--conf", "spark.x=y z", "local:///main.py", "run", "a b")
 
 
 def test_a_container_that_is_ended_is_removed(log: Path) -> None:
-    running = RunningImage(RUN, engine(log, 60))
+    running = image_process(ORDER, {}, "127.0.0.1:5000", engine(log, 60))
     while running.output()["stdout"] != b"working\n":
         time.sleep(0.01)
     assert running.exit_code() is None
@@ -68,7 +70,7 @@ def test_a_container_that_is_ended_is_removed(log: Path) -> None:
 
 
 def test_a_container_that_has_ended_is_removed_too(log: Path) -> None:
-    running = RunningImage(RUN, engine(log, 0))
+    running = image_process(ORDER, {}, "127.0.0.1:5000", engine(log, 0))
     while running.exit_code() is None:
         time.sleep(0.01)
     assert running.exit_code() == 0
@@ -81,11 +83,10 @@ def test_a_container_that_has_ended_is_removed_too(log: Path) -> None:
     ("words", "expected"),
     [(("--input", "a"), ["run", "--input", "a"]), (("train", "--features", "a"), ["train", "--features", "a"])],
 )
-def test_a_process_gets_run_where_no_command_is_named(words: tuple[str, ...], expected: list[str]) -> None:
-    assert this_tree(replace(ORDER, arguments=words))[-len(expected) :] == expected
-
-
-def test_a_process_of_this_tree_takes_its_own_python() -> None:
-    order = replace(ORDER, properties={**ORDER.properties, "spark.pyspark.python": "/opt/orchard/venv/bin/python"})
-    assert this_tree(order) == this_tree(ORDER)
-    assert "spark.pyspark.python=/opt/orchard/venv/bin/python" in image_run(order, "h", 6 << 30, {}).command
+def test_a_process_gets_run_where_no_command_is_named(
+    words: tuple[str, ...], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(runners, "RunningProcess", lambda command, environ: started.append(command))
+    runners.tree_process(replace(ORDER, arguments=words), {})
+    assert started[0][-len(expected) - 3 :] == [sys.executable, "-m", "orchard", *expected]

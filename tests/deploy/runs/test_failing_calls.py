@@ -41,7 +41,7 @@ def test_a_call_that_fails_ends_a_command_in_one_line(
     while True:
         number += 1
         aws = Interrupted(ready.cloud, failing_at(number, kind))
-        monkeypatch.setattr("orchard_deploy.cli.connect.open_aws", lambda region, profile: aws)  # noqa: B023
+        monkeypatch.setattr("orchard_deploy.cli.parser.Aws", lambda region, profile: aws)  # noqa: B023
         code, _, err = type_command(*command.split())
         if aws.calls < number:
             break

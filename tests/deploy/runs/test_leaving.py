@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from orchard_deploy.__main__ import main
 from orchard_deploy.rehearsal.settings import Timings
-from orchard_deploy.runs.record import FOLDER_VARIABLE
 from orchard_deploy.spec import SPEC_FILE
 
 from tests.deploy.conftest import enter, tree_tag
@@ -33,7 +32,7 @@ TYPED = [
     sys.executable,
     "-c",
     "import sys; from orchard_deploy import context; from orchard_deploy.runs import watch; "
-    "from orchard_deploy.__main__ import main; from orchard_deploy.waiting import Pace; "
+    "from orchard_deploy.__main__ import main; from orchard_deploy.context import Pace; "
     "context.PACE, watch.LAST_LINES = Pace(first=0.02, longest=0.1), 0.4; sys.exit(main())",
 ]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -51,7 +50,6 @@ def account(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.Monk
     job = JOB.format(getattr(request, "param", 60))
     with over_http(job, timings=timings, tags=frozenset([tree_tag(tree)])) as account:
         enter(account, monkeypatch)
-        monkeypatch.setenv(FOLDER_VARIABLE, str(tree.parent / "records"))
         for _ in range(2):
             assert main(["up", "--spec", str(tree / SPEC_FILE), "--tree", str(tree)]) == 0
         account.write(f"s3://{BUCKET}/photos/Apple/1.jpg", b"x")
@@ -214,5 +212,6 @@ def test_submit_wait_killed_outright_leaves_a_run_that_is_found(
     (run,) = account.serverless.jobs
     assert run in type_command("status")[1]
     assert type_command("down")[0] == 1
-    assert type_command("down", "--force", "--with-data")[0] == 0
+    assert type_command("cancel")[0] == 0
     assert states(account) == ["CANCELLED"]
+    assert type_command("down", "--with-data")[0] == 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import math
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchard_deploy.runs.logs import Choice, Follower, LogFile, log_files, unpack
+from orchard_deploy.context import Pace
+from orchard_deploy.runs.logs import Choice, LogFile, Source, Tail, log_files, unpack
 from orchard_deploy.targets import EKS, SERVERLESS, Target
 
 RUN = "logs/applications/00f1/jobs/00r1"
@@ -18,28 +21,21 @@ def found(target: Target, *names: str) -> list[LogFile]:
 
 
 @pytest.mark.parametrize(
-    ("key", "worker", "number", "stream", "attempt", "index"),
+    ("key", "worker", "stream", "attempt", "index"),
     [
-        ("SPARK_DRIVER/stdout.gz", "driver", 0, "stdout", 1, None),
-        ("SPARK_DRIVER/archived/stderr_3.gz", "driver", 0, "stderr", 1, 3),
-        ("attempts/2/SPARK_DRIVER/stderr.gz", "driver", 0, "stderr", 2, None),
-        ("attempts/2/SPARK_DRIVER/archived/stdout_12.gz", "driver", 0, "stdout", 2, 12),
-        ("SPARK_EXECUTOR/1/stdout.gz", "executor", 1, "stdout", 1, None),
-        ("SPARK_EXECUTOR_2/stderr.gz", "executor", 2, "stderr", 1, None),
+        ("SPARK_DRIVER/stdout.gz", 0, "stdout", 1, math.inf),
+        ("SPARK_DRIVER/archived/stderr_3.gz", 0, "stderr", 1, 3),
+        ("attempts/2/SPARK_DRIVER/stderr.gz", 0, "stderr", 2, math.inf),
+        ("attempts/2/SPARK_DRIVER/archived/stdout_12.gz", 0, "stdout", 2, 12),
+        ("SPARK_EXECUTOR/1/stdout.gz", 1, "stdout", 1, math.inf),
+        ("SPARK_EXECUTOR_2/stderr.gz", 2, "stderr", 1, math.inf),
     ],
 )
 def test_log_files_at_every_location_that_is_documented_or_was_seen(
-    key: str, worker: str, number: int, stream: str, attempt: int, index: int | None
+    key: str, worker: int, stream: str, attempt: int, index: float
 ) -> None:
     (file,) = found(SERVERLESS, key)
-    source = file.source
-    assert (source.worker, source.number, source.stream, source.attempt, file.index) == (
-        worker,
-        number,
-        stream,
-        attempt,
-        index,
-    )
+    assert (file.source, file.part) == (Source(attempt, worker, stream), index)
 
 
 def test_log_files_leaves_out_event_logs_and_other_runs() -> None:
@@ -56,10 +52,7 @@ def test_log_files_on_eks() -> None:
         "containers/spark-000abc/orchard-8b2-exec-2/stderr.gz",
         "containers/submitter-x/stdout.gz",
     )
-    assert [(file.source.worker, file.source.number, file.source.stream) for file in files] == [
-        ("driver", 0, "stdout"),
-        ("executor", 2, "stderr"),
-    ]
+    assert [(file.source.worker, file.source.stream) for file in files] == [(0, "stdout"), (2, "stderr")]
 
 
 def test_choice_pick_of_attempts_and_streams() -> None:
@@ -81,7 +74,7 @@ def test_choice_pick_of_attempts_and_streams() -> None:
 
 def test_choice_pick_orders_archived_files_before_the_growing_one() -> None:
     files = found(SERVERLESS, "SPARK_DRIVER/stderr.gz", *(f"SPARK_DRIVER/archived/stderr_{n}.gz" for n in (10, 2, 1)))
-    assert [file.index for file in Choice().pick(files)] == [1, 2, 10, None]
+    assert [file.part for file in Choice().pick(files)] == [1, 2, 10, math.inf]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20])
@@ -111,6 +104,33 @@ class Store:
         return [(key, str(hash(content))) for key, content in sorted(self.objects.items())]
 
 
+@dataclass
+class Viewer:
+    """A tail of a store's logs, with what it has shown."""
+
+    store: Store = field(default_factory=Store)
+    target: Target = SERVERLESS
+    prefix: str = RUN
+    choice: Choice = field(default_factory=Choice)
+    reads: list[str] = field(default_factory=list)
+    shown: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pace = Pace(clock=lambda: 0.0, sleep=lambda seconds: None)
+        self.tail = Tail(self.target, self.prefix, self.store.listing, self._read, self.choice, self._show, pace)
+
+    def _read(self, key: str) -> bytes | None:
+        self.reads.append(key)
+        return self.store.objects.get(key)
+
+    def _show(self, source: Source, line: str) -> None:
+        self.shown.append((source.attempt, line))
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for _, line in self.shown]
+
+
 @pytest.mark.parametrize("target", [SERVERLESS, EKS])
 @given(
     pieces=st.lists(
@@ -118,49 +138,43 @@ class Store:
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_follower_gives_each_line_once_and_in_order(target: Target, pieces: list[tuple[bytes, bool]]) -> None:
-    store, text, shown = Store(), b"", []
-    full = 16 if target is SERVERLESS else 10**9  # EMR on EKS moves nothing away
+def test_tail_shows_each_line_once_and_in_order(target: Target, pieces: list[tuple[bytes, bool]]) -> None:
+    text, full = b"", 16 if target is SERVERLESS else 10**9  # EMR on EKS moves nothing away
     prefix = f"logs/{target.logs.format(place='00f1', run='00r1')}"
     driver = "SPARK_DRIVER" if target is SERVERLESS else "containers/spark-00r1/spark-00r1-driver"
-    follower = Follower(target, prefix, store.listing, store.objects.get, Choice(streams=("stdout",)))
+    viewer = Viewer(target=target, prefix=prefix, choice=Choice(streams=("stdout",)))
     for piece, look in pieces:
         text += piece
-        store.ship(f"{prefix}/{driver}", text, full)
+        viewer.store.ship(f"{prefix}/{driver}", text, full)
         if look:
-            shown += [line for _, line in follower.new_lines()]
-    shown += [line for _, line in follower.last_lines()]
+            viewer.tail.poll()
+    viewer.tail.finish(0)
     expected = text.decode("utf-8", "replace").split("\n")
-    assert shown == (expected if expected[-1] else expected[:-1])
+    assert viewer.lines == (expected if expected[-1] else expected[:-1])
 
 
-def test_follower_reads_nothing_that_has_not_changed() -> None:
-    store, reads = Store(), []
-
-    def reading(key: str) -> bytes | None:
-        reads.append(key)
-        return store.objects.get(key)
-
-    follower = Follower(SERVERLESS, RUN, store.listing, reading, Choice())
+def test_tail_reads_nothing_that_has_not_changed() -> None:
+    viewer = Viewer()
     for text in (b"a\n", b"a\n", b"a\nbcd"):
-        store.ship(f"{RUN}/SPARK_DRIVER", text, 4)
-        list(follower.new_lines())
-    assert [key.rpartition("/")[2] for key in reads] == ["stdout.gz", "stdout_1.gz", "stdout.gz"]
+        viewer.store.ship(f"{RUN}/SPARK_DRIVER", text, 4)
+        viewer.tail.poll()
+    assert [key.rpartition("/")[2] for key in viewer.reads] == ["stdout.gz", "stdout_1.gz", "stdout.gz"]
 
 
-def test_follower_after_rotation_to_the_same_content() -> None:
-    store, prefix = Store(), f"{RUN}/SPARK_DRIVER"
-    follower = Follower(SERVERLESS, RUN, store.listing, store.objects.get, Choice())
-    store.ship(prefix, b"a\n", 4)
-    assert [line for _, line in follower.new_lines()] == ["a"]
-    store.ship(prefix, b"a\nb\na\n", 4)
-    assert [line for _, line in follower.new_lines()] == ["b", "a"]
+def test_tail_after_rotation_to_the_same_content() -> None:
+    viewer, prefix = Viewer(), f"{RUN}/SPARK_DRIVER"
+    viewer.store.ship(prefix, b"a\n", 4)
+    assert viewer.tail.poll()
+    assert viewer.lines == ["a"]
+    viewer.store.ship(prefix, b"a\nb\na\n", 4)
+    assert viewer.tail.poll()
+    assert viewer.lines == ["a", "b", "a"]
+    assert not viewer.tail.poll()
 
 
-def test_follower_of_every_attempt() -> None:
-    store = Store()
-    follower = Follower(SERVERLESS, RUN, store.listing, store.objects.get, Choice(every_attempt=True))
-    store.ship(f"{RUN}/attempts/1/SPARK_DRIVER", b"first\n")
-    assert [line for _, line in follower.new_lines()] == ["first"]
-    store.ship(f"{RUN}/attempts/2/SPARK_DRIVER", b"second\n")
-    assert [(source.attempt, line) for source, line in follower.new_lines()] == [(2, "second")]
+def test_tail_of_every_attempt() -> None:
+    viewer = Viewer(choice=Choice(every_attempt=True))
+    for number, text in ((1, b"first\n"), (2, b"second\n")):
+        viewer.store.ship(f"{RUN}/attempts/{number}/SPARK_DRIVER", text)
+        viewer.tail.poll()
+    assert viewer.shown == [(1, "first"), (2, "second")]

@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,23 @@ from typing import Any
 import botocore
 import botocore.session
 import pytest
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchard_deploy.capacity import capacity
+from orchard_deploy.emr import DIGEST_TAG, PHOTOS_TAG
 from orchard_deploy.errors import SpecError
-from orchard_deploy.rehearsal.inputs import problems, properties_of, workers
+from orchard_deploy.rehearsal.emr import properties_of
+from orchard_deploy.rehearsal.services import workers
 from orchard_deploy.runs import payloads
 from orchard_deploy.site import Account, Site
-from orchard_deploy.spec import SPEC_FILE, load_spec
+from orchard_deploy.spec import SPEC_FILE, Eks, capacity, load_spec
 from orchard_deploy.targets import EKS, SERVERLESS, Target
 
 from tests.deploy.stack.specifications import sites
 
 DIGEST = "sha256:" + "a" * 64
+OUTPUTS = {"Application": "00f1"}
 MODELS = botocore.session.get_session()
 
 
@@ -43,16 +46,38 @@ def check(service: str, operation: str, parameters: dict[str, Any]) -> None:
         assert not list(problems(shape, parameters))
 
 
+def problems(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
+    """Everything that botocore leaves out: patterns, enumerations, ranges."""
+    if isinstance(shape, StructureShape):
+        for name, item in value.items():
+            yield from problems(shape.members[name], item, f"{where}{name}.")
+    elif isinstance(shape, ListShape):
+        for item in value:
+            yield from problems(shape.member, item, where)
+    elif isinstance(shape, MapShape):
+        for key, item in value.items():
+            yield from [*problems(shape.key, key, where), *problems(shape.value, item, f"{where}{key}.")]
+    elif isinstance(value, str):
+        allowed, pattern = getattr(shape, "enum", None) or [value], shape.metadata.get("pattern", ".*")
+        if value not in allowed or not re.fullmatch(pattern, value, re.DOTALL):
+            yield f"{where[:-1]}: {value!r} is none of {', '.join(allowed)}, or does not match {pattern}"
+    size = value if isinstance(value, int) else len(value) if isinstance(value, (str, list, dict)) else 0
+    low, high = shape.metadata.get("min", size), shape.metadata.get("max", size)
+    if not low <= size <= high:
+        yield f"{where[:-1]}: {size} is outside {low} to {high}"
+
+
 def start(site: Site, target: Target = SERVERLESS, **options: Any) -> dict[str, Any]:
     """The complete input of StartJobRun."""
-    place, role = ("00f1", site.role_arn) if target is SERVERLESS else ("vc1", site.eks_role_arn)
-    image = payloads.image_uri(site, "emr-7.13.0-x", DIGEST)
-    asked = payloads.start_job_run(site, target, place=place, role=role, image=image, tag="emr-7.13.0-x", **options)
-    return payloads.identified(site, asked, "t" * 32)
+    if target is EKS:
+        eks = Eks(virtual_cluster="vc1", execution_role="orchard-eks-job")
+        site = Site(replace(site.spec, eks=site.spec.eks or eks), site.account)
+    given = {"outputs": OUTPUTS, "tag": "emr-7.13.0-x", "digest": DIGEST, **options}
+    return {**payloads.start_job_run(site, target, **given), "clientToken": "t" * 64}
 
 
-def start_eks(site: Site) -> dict[str, Any]:
-    return start(site, EKS)
+def start_eks(site: Site, **options: Any) -> dict[str, Any]:
+    return start(site, EKS, **options)
 
 
 def properties(submit: dict[str, Any]) -> dict[str, str]:
@@ -96,12 +121,12 @@ def test_start_job_run_takes_every_name_and_tag_of_the_schema(
 
 
 def test_start_job_run_with_the_longest_name_and_the_most_tags(tree: Path) -> None:
-    tags = {f"k{number}": "v" for number in range(48)}
-    assert takes(tree, {"name": "n" * 51, "tags": tags})
+    tags = {f"k{number}": "v" for number in range(46)}
+    assert takes(tree, {"name": "n" * 45, "tags": tags})
     site = Site(load_spec(tree / SPEC_FILE), Account(id="123456789012", region="us-east-1"))
     check("emr-containers", "StartJobRun", start_eks(site))
-    assert (len(start_eks(site)["name"]), len(start_eks(site)["tags"])) == (64, 50)
-    assert not takes(tree, {"name": "n" * 52})
+    assert (len(start_eks(site, photos=1)["name"]), len(start_eks(site, photos=1)["tags"])) == (58, 50)
+    assert not takes(tree, {"name": "n" * 46})
     assert not takes(tree, {"name": "n", "tags": {**tags, "more": "v"}})
 
 
@@ -200,9 +225,10 @@ def test_resource_quota_holds_the_cap_and_one_pod_to_submit(site: Site) -> None:
     }
 
 
-def test_image_uri_by_digest_or_tag(site: Site) -> None:
-    assert payloads.image_uri(site, "t1", DIGEST) == f"123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@{DIGEST}"
-    assert payloads.image_uri(site, "t1", None).endswith("/orchard:t1")
+@pytest.mark.parametrize(("digest", "end"), [(DIGEST, f"/orchard@{DIGEST}"), (None, "/orchard:emr-7.13.0-x")])
+def test_start_job_run_names_the_image_by_digest_or_tag(site: Site, digest: str | None, end: str) -> None:
+    image = properties(start(site, EKS, digest=digest)["jobDriver"]["sparkSubmitJobDriver"])[EKS.image_property or ""]
+    assert image == f"123456789012.dkr.ecr.us-east-1.amazonaws.com{end}"
 
 
 def test_start_job_run_puts_values_with_blanks_where_nobody_splits_them(site: Site) -> None:
@@ -271,9 +297,22 @@ def test_target_phases_has_every_state_of_the_service(target: Any) -> None:
     assert set(target.phases) == set(MODELS.get_service_model(target.service).shape_for("JobRunState").enum)
 
 
-@pytest.mark.parametrize("application", ["00f1", None])
-def test_cli_input_is_what_submit_would_send(site: Site, application: str | None) -> None:
-    for target, sent in ((SERVERLESS, start(site)), (EKS, start_eks(site))):
-        found = payloads.cli_input(site, target, tag="emr-7.13.0-x", digest=DIGEST, application=application)
-        differing = {key for key in sent if sent[key] != found.get(key)}
-        assert differing <= {"clientToken", "name", "virtualClusterId", *(() if application else ("applicationId",))}
+def test_start_job_run_names_what_the_stack_made(site: Site) -> None:
+    asked = start(site, extra=("--varieties", "5"), photos=3)
+    assert (asked["applicationId"], asked["executionRoleArn"]) == ("00f1", site.role_arn())
+    assert asked["jobDriver"]["sparkSubmit"]["entryPoint"] == "local:///opt/orchard/main.py"
+    assert (asked["tags"][DIGEST_TAG], asked["tags"][PHOTOS_TAG]) == (DIGEST, "3")
+
+
+def test_start_job_run_where_there_is_no_stack_yet(site: Site) -> None:
+    asked = start(site, outputs={}, digest=None)
+    assert "applicationId" not in asked
+    assert asked["executionRoleArn"] == site.role_arn()
+    assert DIGEST_TAG not in asked["tags"]
+
+
+def test_start_job_run_gives_runs_that_do_the_same_one_name(site: Site) -> None:
+    extra = ("--varieties", "5")
+    assert start(site, extra=extra)["name"] == start(site, extra=extra, photos=2)["name"]  # photos came meanwhile
+    names = [start(site), start(site, extra=extra), start(site, digest="sha256:" + "0" * 64)]
+    assert len({each["name"] for each in names}) == 3

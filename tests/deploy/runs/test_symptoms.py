@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from orchard_deploy.runs.symptoms import Symptom, explain, symptoms
+from orchard_deploy.runs.symptoms import explain, symptoms
 from orchard_deploy.targets import EKS, SERVERLESS, Target
 
 # Name of the symptom, the service, a line as it was seen, a part of the advice.
@@ -163,23 +163,23 @@ LINES = [
 ]
 
 
-def named(name: str) -> Symptom:
-    return next(symptom for symptom in symptoms() if symptom.name == name)
+def named(name: str) -> dict[str, str]:
+    return next(symptom for symptom in symptoms() if symptom["name"] == name)
 
 
 @pytest.mark.parametrize(("name", "target", "line", "part"), LINES)
 def test_explain_knows_a_line(name: str, target: Target, line: str, part: str) -> None:
     symptom, found = named(name), explain(line, target)
-    assert found == (symptom.advice if target is SERVERLESS else symptom.on_eks or symptom.advice)
+    assert found == (symptom["advice"] if target is SERVERLESS else symptom.get("on_eks") or symptom["advice"])
     assert part in (found or "")
 
 
-@pytest.mark.parametrize("symptom", symptoms(), ids=lambda symptom: symptom.name)
-def test_explain_knows_the_tables_own_line(symptom: Symptom) -> None:
-    assert explain(symptom.seen) == symptom.advice
-    assert re.compile(symptom.pattern)
-    assert symptom.name in {name for name, *_ in LINES}
-    assert not {"\n", "  "} & set(symptom.advice + (symptom.on_eks or ""))
+@pytest.mark.parametrize("symptom", symptoms(), ids=lambda symptom: str(symptom["name"]))
+def test_explain_knows_the_tables_own_line(symptom: dict[str, str]) -> None:
+    assert explain(symptom["seen"]) == symptom["advice"]
+    assert re.compile(symptom["pattern"])
+    assert symptom["name"] in {name for name, *_ in LINES}
+    assert not {"\n", "  "} & set(symptom["advice"] + symptom.get("on_eks", ""))
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ def test_explain_has_nothing_to_say_of_other_lines(line: str) -> None:
 
 def test_explain_gives_the_first_that_fits() -> None:
     both = "Could not assume execution role: No space left on device"
-    assert explain(both) == named("role not taken").advice
+    assert explain(both) == named("role not taken")["advice"]

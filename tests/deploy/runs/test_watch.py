@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from orchard_deploy.emr import DIGEST_TAG, Run
 from orchard_deploy.errors import CredentialsError, RunError, WaitError
-from orchard_deploy.runs.record import Submission
-from orchard_deploy.runs.watch import QUEUE_MINUTES, Watch, longest_wait
+from orchard_deploy.runs.watch import QUEUE_MINUTES, Watch, judge, longest_wait
 from orchard_deploy.spec import Spec
 from orchard_deploy.targets import EKS, SERVERLESS
 
@@ -17,8 +17,8 @@ TARGETS = pytest.mark.parametrize("target", ["serverless", "eks"])
 DAY = 86400.0
 
 
-def states(ready: Ready, submission: Submission) -> list[str]:
-    return [line.split()[2] for line in ready.said if line.startswith(f"run {submission.run}: ")]
+def states(ready: Ready, submission: Run) -> list[str]:
+    return [line.split()[2] for line in ready.said if line.startswith(f"run {submission.id}: ")]
 
 
 @TARGETS
@@ -26,13 +26,12 @@ def test_until_over_reports_each_state_and_each_line_once(ready: Ready, target: 
     ready.play("import time; print('one'); time.sleep(60); print('two')")
     submission = ready.submit(target)
     watch = ready.watch(submission)
-    ended = watch.judge(watch.until_over(DAY))
+    ended = judge(watch.until_over(DAY))
     seen = states(ready, submission)
     assert seen[-1] == ended.state == {"serverless": "SUCCESS", "eks": "COMPLETED"}[target]
     assert len(seen) == len(set(seen))
     assert ready.shown == ["driver stdout: one", "driver stdout: two"]
-    assert ready.context().record.read() == (ended,)
-    assert ended.ran == submission.digest
+    assert ended.digest == submission.tags[DIGEST_TAG]
 
 
 def test_until_over_shows_lines_without_the_account(ready: Ready) -> None:
@@ -64,10 +63,8 @@ def test_until_over_shows_the_lines_of_each_attempt(ready: Ready) -> None:
 
 def test_until_over_explains_a_symptom_at_its_first_line(ready: Ready) -> None:
     """A run that starves, since somebody lowered the application's capacity behind our back."""
-    emr = ready.cloud.behind("emr-serverless")
-    (application,) = emr.list_applications()["applications"]
-    small = {"cpu": "8 vCPU", "memory": "32 GB", "disk": "40 GB"}
-    emr.update_application(applicationId=application["id"], clientToken="t", maximumCapacity=small)
+    (application,) = ready.cloud.account.serverless.applications.values()
+    application.settings["maximumCapacity"] = {"cpu": "8 vCPU", "memory": "32 GB", "disk": "40 GB"}
     submission = ready.submit()
     with pytest.raises(WaitError):
         ready.watch(submission).until_over(600)
@@ -81,19 +78,17 @@ def test_judge_of_a_failed_run(ready: Ready, target: str) -> None:
     ready.play("import sys; print('Traceback: boom', file=sys.stderr); sys.exit(137)")
     watch = ready.watch(ready.submit(target))
     with pytest.raises(RunError, match=r"FAILED: .*more memory.*orchard-deploy logs --run") as caught:
-        watch.judge(watch.until_over(DAY))
+        judge(watch.until_over(DAY))
     assert caught.value.exit_code == 1
     assert "driver stderr: Traceback: boom" in ready.shown
-    assert ready.context().record.read()[0].state == "FAILED"
 
 
 def test_judge_of_another_image(ready: Ready) -> None:
     submission, other = ready.submit(), "sha256:" + "f" * 64
     ready.change(submission, digest=other)
     watch = ready.watch(submission)
-    with pytest.raises(RunError, match=f"it ran image {other}, not {submission.digest}"):
-        watch.judge(watch.until_over(DAY))
-    assert ready.context().record.read()[0].ran == other
+    with pytest.raises(RunError, match=f"it ran image {other}, not {submission.tags[DIGEST_TAG]}"):
+        judge(watch.until_over(DAY))
 
 
 @TARGETS

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import yaml
 from orchard_deploy.site import Site
-from orchard_deploy.stack.parameters import template
+from orchard_deploy.stack.state import TEMPLATE
 
 Json = dict[str, Any]
 _NOTHING = object()
@@ -36,7 +36,7 @@ yaml.add_multi_constructor("!", _construct, Loader=_Loader)
 @cache
 def parsed() -> Json:
     """The template itself."""
-    found: Json = yaml.load(template(), Loader=_Loader)
+    found: Json = yaml.load(TEMPLATE, Loader=_Loader)
     return found
 
 
@@ -48,12 +48,12 @@ class Resolved:
         self._kinds = {name: each["Type"] for name, each in found["Parameters"].items()}
         self._values = {
             **parameters,
-            "AWS::StackName": site.slug,
+            "AWS::StackName": site.spec.name,
             "AWS::Region": account.region,
             "AWS::AccountId": account.id,
             "AWS::Partition": account.partition,
             "Repository.RepositoryUri": f"{site.registry}/{site.spec.repository}",
-            "JobRole.Arn": site.role_arn,
+            "JobRole.Arn": site.role_arn(),
             "Bucket": parameters["BucketName"],
             "Repository": parameters["RepositoryName"],
             "Application": "00f1",

@@ -8,12 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from orchard_deploy.capacity import DISK, MEMORY
 from orchard_deploy.site import Account, Site
-from orchard_deploy.spec import SCHEMA_FILE, SPEC_FILE, parse_spec
+from orchard_deploy.spec import DISK, SCHEMA_FILE, SPEC_FILE, parse_spec
 
 _OWN = json.loads((Path(__file__).resolve().parents[3] / SPEC_FILE).read_text(encoding="utf-8"))
 _VALID = Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+# vCPU -> GB of memory: "Supported worker configurations" in the EMR Serverless User Guide, read 2026-11-23.
+MEMORY = {1: range(2, 9), 2: range(4, 17), 4: range(8, 31), 8: range(16, 61, 4), 16: range(32, 121, 8)}
 _PREFIX = st.from_regex(r"[a-zA-Z0-9 ._/é=-]{0,20}", fullmatch=True).map(lambda text: text.strip(" /"))
 
 
@@ -35,7 +36,7 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
     """What `emr-serverless.json` may hold."""
     content = {
         **_OWN,
-        "name": draw(st.from_regex(r"[A-Za-z0-9._/-]{1,45}", fullmatch=True)),
+        "name": draw(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,44}", fullmatch=True)),
         "releaseLabel": draw(st.sampled_from(["emr-7.13.0", "emr-7.14.0", "emr-spark-8.1.0"])),
         "architecture": draw(st.sampled_from(["X86_64", "ARM64"])),
         "executors": draw(st.integers(1, 20)),

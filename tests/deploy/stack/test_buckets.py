@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from orchard_deploy.context import Context
 from orchard_deploy.errors import RefusedError
-from orchard_deploy.runs.planning import Wanted
 from orchard_deploy.runs.submit import submit
-from orchard_deploy.stack.down import down
-from orchard_deploy.stack.up import plan_up, up
+from orchard_deploy.stack.lifecycle import down, plan_up, up
 
 from tests.deploy.cloud import BUCKET, NOTHING, Cloud, Interrupted, failing_at
 
@@ -40,7 +38,7 @@ def test_up_makes_nothing_with_a_bucket_in_another_region(cloud: Cloud) -> None:
     assert BUCKET in cloud.there()["buckets"]
 
 
-@pytest.mark.parametrize("act", [up, lambda context: submit(context, Wanted(photos=1))], ids=["up", "submit"])
+@pytest.mark.parametrize("act", [up, lambda context: submit(context, photos=1)], ids=["up", "submit"])
 def test_check_buckets_names_the_key_of_a_denied_bucket(cloud: Cloud, act: Callable[[Context], object]) -> None:
     make_bucket(cloud, "fruits")
     places: dict[str, Any] = {"input": "s3://fruits/x", "bucket": None, "output": "s3://fruits/y", "logs": None}
@@ -62,8 +60,8 @@ def test_submit_refuses_a_bucket_that_vanished_after_up(cloud: Cloud) -> None:
     up(context)
     cloud.behind("s3").delete_bucket(Bucket="fruits")
     with pytest.raises(RefusedError, match="output: bucket fruits: there is none"):
-        submit(context, Wanted(photos=1))
-    assert down(context, force=False, with_data=True) == []
+        submit(context, photos=1)
+    assert down(context, with_data=True) == []
 
 
 def test_down_leaves_a_bucket_of_someone_else(cloud: Cloud) -> None:
@@ -71,8 +69,9 @@ def test_down_leaves_a_bucket_of_someone_else(cloud: Cloud) -> None:
     context = cloud.context(input="s3://fruits/x")
     up(context)
     up(context)
-    assert submit(context, Wanted(photos=1)).run
-    assert down(context, force=True, with_data=True) == []
+    assert submit(context, photos=1).id
+    cloud.pass_time(1200)
+    assert down(context, with_data=True) == []
     assert cloud.there() == {**NOTHING, "buckets": ["fruits"]}
 
 
@@ -81,8 +80,8 @@ def test_submit_and_up_refuse_a_deleted_bucket_of_the_stack(cloud: Cloud) -> Non
     up(cloud.context())
     cloud.behind("s3").delete_bucket(Bucket=BUCKET)
     with pytest.raises(RefusedError, match="there is none, and"):
-        submit(cloud.context(), Wanted(photos=1))
+        submit(cloud.context(), photos=1)
     with pytest.raises(RefusedError, match="there is none, and"):
         up(cloud.context())
     make_bucket(cloud, BUCKET)
-    assert submit(cloud.context(), Wanted(photos=1)).run
+    assert submit(cloud.context(), photos=1).id

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from orchard_deploy.__main__ import main
-from orchard_deploy.stack.parameters import TEMPLATE_FILE
+from orchard_deploy.stack.state import TEMPLATE
 
 from tests.deploy.cloud import BUCKET, EVERYTHING, NOTHING, Cloud
 from tests.deploy.conftest import ROOT
@@ -51,7 +51,7 @@ def test_plan_up_down_in_turn(typed: Typed, cloud: Cloud) -> None:
     code, out, _ = typed("plan")
     assert "for 1 photos" in out
     assert "nothing: everything is as it should be" in out
-    assert typed("up", "--dry-run")[1] == "nothing to do\n"
+    assert typed("up", "--dry-run")[1] == "nothing: everything is as it should be\n"
     assert typed("up")[2].splitlines()[-1].endswith("everything is as it should be")
     assert "leave bucket" in typed("down", "--dry-run")[1]
     assert cloud.there() == EVERYTHING
@@ -63,7 +63,8 @@ def test_plan_up_down_in_turn(typed: Typed, cloud: Cloud) -> None:
 
 def test_plan_and_up_ask_for_the_missing_image(typed: Typed, cloud: Cloud) -> None:
     cloud.take_images()
-    assert "`orchard-deploy build`, `push`" in typed("up")[2].splitlines()[-1]
+    assert ":emr-7.13.0-" in (line := typed("up")[2].splitlines()[-1])
+    assert "is pushed: `orchard-deploy build`, `push`" in line
     assert "once the image is pushed" in typed("plan")[1]
     assert "once the image is pushed" not in typed("plan", "--target", "eks")[1]
     assert "`push`" not in typed("up", "--target", "eks")[2].splitlines()[-1]
@@ -108,7 +109,7 @@ def test_plan_offline_needs_neither_account_nor_region_nor_home(tree: Path, tmp_
     names = {found.name for found in (tmp_path / "stack").iterdir()}
     quota = {"resource-quota.json"} if target == "eks" else set()
     assert names == {"template.yaml", "parameters.json", "start-job-run.json", *quota}
-    assert (tmp_path / "stack" / "template.yaml").read_bytes() == TEMPLATE_FILE.read_bytes()
+    assert (tmp_path / "stack" / "template.yaml").read_text(encoding="utf-8") == TEMPLATE
 
 
 def test_plan_output_makes_a_stack_that_the_commands_take_as_theirs(typed: Typed, cloud: Cloud, tmp_path: Path) -> None:

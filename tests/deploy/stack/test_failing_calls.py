@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from orchard_deploy.__main__ import main
-from orchard_deploy.stack.up import up
+from orchard_deploy.stack.lifecycle import up
 
 from tests.deploy.cloud import Cloud, Interrupted, failing_at
 
@@ -26,7 +26,7 @@ def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Runs a command: exit code and the lines of standard error."""
 
     def run(name: str, aws: Interrupted) -> tuple[int, list[str]]:
-        monkeypatch.setattr("orchard_deploy.cli.connect.open_aws", lambda region, profile: aws)
+        monkeypatch.setattr("orchard_deploy.cli.parser.Aws", lambda region, profile: aws)
         tree = cloud.tree
         code = main([*name.split(), "--spec", str(tree / "emr-serverless.json"), "--tree", str(tree)])
         captured = capsys.readouterr()
@@ -44,7 +44,7 @@ def make_ready(cloud: Cloud, command: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LINES)
-@pytest.mark.parametrize(("command", "least"), [("plan", 7), ("up", 10), ("down --force --with-data", 14)])
+@pytest.mark.parametrize(("command", "least"), [("plan", 7), ("up", 10), ("down --with-data", 14)])
 def test_a_call_that_fails_ends_a_command_in_one_line(
     cloud: Cloud, run: Run, command: str, least: int, kind: str
 ) -> None:

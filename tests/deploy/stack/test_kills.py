@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 from orchard_deploy.context import Context
-from orchard_deploy.stack.down import down
-from orchard_deploy.stack.up import plan_up, up
+from orchard_deploy.stack.lifecycle import down, plan_up, up
 
 from tests.deploy.cloud import EVERYTHING, NOTHING, Cloud, Interrupted, KilledError, killed_at
 
@@ -47,7 +46,7 @@ def test_killed_up_from_nothing(cloud: Cloud, after: bool) -> None:
 def test_killed_up_from_nothing_down_finds_everything(cloud: Cloud, after: bool) -> None:
     at = 1
     while killed(cloud, up, at, after=after):
-        assert down(cloud.context(), force=False, with_data=True) == []
+        assert down(cloud.context(), with_data=True) == []
         assert cloud.there() == NOTHING, f"killed at call {at}"
         at += 1
     assert at > 2
@@ -89,9 +88,9 @@ def test_killed_down(cloud: Cloud, after: bool) -> None:
         up(cloud.context())
         cloud.put("photos/Apple/1.jpg")
         cloud.behind("emr-serverless").start_application(applicationId=application(cloud))
-        if not killed(cloud, lambda context: down(context, force=True, with_data=True), at, after=after):
+        if not killed(cloud, lambda context: down(context, with_data=True), at, after=after):
             break
-        assert down(cloud.context(), force=True, with_data=True) == []
+        assert down(cloud.context(), with_data=True) == []
         assert cloud.there() == NOTHING, f"killed at call {at}"
         at += 1
     assert at > 3

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from orchard_deploy.errors import ImageError, RefusedError
-from orchard_deploy.runs.planning import Wanted
+from orchard_deploy.errors import RefusedError
 from orchard_deploy.runs.submit import submit
-from orchard_deploy.stack.down import down, look_down
+from orchard_deploy.stack.lifecycle import down, look_down, plan_up, up
 from orchard_deploy.stack.state import find_stack, require_outputs
-from orchard_deploy.stack.up import plan_up, up
 
 from tests.deploy.cloud import BUCKET, EVERYTHING, NOTHING, Cloud
 
@@ -43,9 +40,9 @@ def test_up_makes_everything_and_down_leaves_nothing(cloud: Cloud) -> None:
     assert [(change.action, change.name) for change in second.changes] == [("Add", "Application")]
     assert cloud.there() == EVERYTHING
     assert up(cloud.context()).changes == ()
-    assert down(cloud.context(), force=False, with_data=False) == []
+    assert down(cloud.context(), with_data=False) == []
     assert cloud.there() == NOTHING
-    assert down(cloud.context(), force=False, with_data=False) == []
+    assert down(cloud.context(), with_data=False) == []
 
 
 def test_up_prints_changes_and_events(cloud: Cloud) -> None:
@@ -78,7 +75,7 @@ def test_up_makes_an_application_with_image_cap_and_tags(cloud: Cloud) -> None:
     assert found["autoStopConfiguration"] == {"enabled": True, "idleTimeoutMinutes": 5}
     assert found["tags"] == {"project": "orchard", "orchard:application": "orchard"}
     assert outputs["Bucket"] == BUCKET
-    assert outputs["RoleArn"] == cloud.context().site.role_arn
+    assert outputs["RoleArn"] == cloud.context().site.role_arn()
 
 
 def test_plan_up_changes_nothing_and_is_what_up_does(cloud: Cloud) -> None:
@@ -101,7 +98,7 @@ def test_up_of_a_changed_cap_changes_the_application_alone(cloud: Cloud) -> None
 
 def test_up_of_a_changed_cap_refuses_while_a_run_is_active(cloud: Cloud) -> None:
     made(cloud)
-    run = submit(cloud.context(), Wanted(photos=1)).run
+    run = submit(cloud.context(), photos=1).id
     with pytest.raises(RefusedError, match=f"run {run} is active"):
         up(cloud.context(executors=1))
     assert cloud.behind("cloudformation").list_change_sets(StackName="orchard")["Summaries"] == []
@@ -112,7 +109,7 @@ def test_up_of_a_changed_cap_refuses_while_a_run_is_active(cloud: Cloud) -> None
 
 def test_up_of_changed_rights_refuses_while_a_run_is_active_and_needs_no_stop(cloud: Cloud) -> None:
     made(cloud)
-    run = submit(cloud.context(), Wanted(photos=1)).run
+    run = submit(cloud.context(), photos=1).id
     moved = cloud.context(output="s3://{bucket}/elsewhere")
     with pytest.raises(RefusedError, match=f"JobRole must change, and run {run} is active"):
         up(moved)
@@ -121,15 +118,16 @@ def test_up_of_changed_rights_refuses_while_a_run_is_active_and_needs_no_stop(cl
     assert not any(line.startswith("stop application") for line in cloud.said)
 
 
-def test_up_says_that_a_bucket_stays_which_the_specification_no_longer_names(cloud: Cloud) -> None:
+def test_up_shows_that_a_bucket_stays_which_the_specification_no_longer_names(cloud: Cloud) -> None:
     made(cloud)
     up(cloud.context(bucket="orchard-two-{account}"))
-    assert any(line.startswith(f"bucket {BUCKET.replace('123456789012', '{account}')} stays") for line in cloud.said)
+    assert any(line.startswith("DELETE_SKIPPED") and "Bucket" in line for line in cloud.said)
+    assert BUCKET in cloud.there()["buckets"]
 
 
 def test_up_stops_an_application_before_it_changes(cloud: Cloud) -> None:
     made(cloud)
-    submit(cloud.context(), Wanted(photos=1))
+    submit(cloud.context(), photos=1)
     cloud.pass_time(800)
     up(cloud.context(executors=1))
     assert any(line.startswith("stop application") for line in cloud.said)
@@ -144,12 +142,12 @@ def test_up_keeps_the_applications_image_until_the_new_one_is_pushed(cloud: Clou
     assert (found.changes, found.waits_for_image) == ((), True)
     assert parameters(cloud) == before
     with pytest.raises(RefusedError, match="ReleaseLabel"):
-        submit(cloud.context(release_label="emr-7.14.0"), Wanted(photos=1))
-    with pytest.raises(ImageError, match="ECR does not have it"):
-        submit(cloud.context(), Wanted(photos=1))
+        submit(cloud.context(release_label="emr-7.14.0"), photos=1)
+    with pytest.raises(RefusedError, match="ECR does not have it"):
+        submit(cloud.context(), photos=1)
     cloud.push()
     with pytest.raises(RefusedError, match="orchard-deploy up"):
-        submit(cloud.context(), Wanted(photos=1))
+        submit(cloud.context(), photos=1)
     assert [change.name for change in up(cloud.context()).changes] == ["Application"]
     assert parameters(cloud)["ImageDigest"] != before["ImageDigest"]
 
@@ -190,52 +188,52 @@ def test_up_of_changed_tags_reaches_everything(cloud: Cloud) -> None:
 def test_down_leaves_a_bucket_with_data_and_up_adopts_it(cloud: Cloud) -> None:
     made(cloud)
     cloud.put("photos/Apple/1.jpg")
-    left = down(cloud.context(), force=False, with_data=False)
+    left = down(cloud.context(), with_data=False)
     assert ["--with-data" in line for line in left] == [True]
     assert "123456789012" not in left[0]
     assert cloud.there() == {**NOTHING, "buckets": [BUCKET]}
     made(cloud)
     assert parameters(cloud)["MakeBucket"] == "no"
-    assert submit(cloud.context(), Wanted(photos=1)).run
-    assert down(cloud.context(), force=True, with_data=True) == []
+    assert submit(cloud.context(), photos=1).id
+    cloud.pass_time(1200)
+    assert down(cloud.context(), with_data=True) == []
     assert cloud.there() == NOTHING
 
 
 def test_up_uses_and_down_leaves_a_bucket_that_somebody_made(cloud: Cloud) -> None:
     cloud.behind("s3").create_bucket(Bucket=BUCKET)
     made(cloud)
-    left = down(cloud.context(), force=False, with_data=True)
+    left = down(cloud.context(), with_data=True)
     assert [line.endswith("did not make it") for line in left] == [True]
     assert cloud.there() == {**NOTHING, "buckets": [BUCKET]}
 
 
-def test_down_refuses_while_a_run_is_active_and_force_cancels_it(cloud: Cloud) -> None:
+def test_down_refuses_while_a_run_is_active(cloud: Cloud) -> None:
     made(cloud)
-    run = submit(cloud.context(), Wanted(photos=1)).run
-    with pytest.raises(RefusedError, match=f"{run}"):
-        down(cloud.context(), force=False, with_data=True)
+    run = submit(cloud.context(), photos=1).id
+    with pytest.raises(RefusedError, match=f"{run} .*`orchard-deploy cancel`"):
+        down(cloud.context(), with_data=True)
     assert cloud.there() == EVERYTHING
-    assert down(cloud.context(), force=True, with_data=True) == []
+    cloud.pass_time(1200)
+    assert down(cloud.context(), with_data=True) == []
     assert cloud.there() == NOTHING
 
 
 def test_down_knows_runs_on_eks(cloud: Cloud) -> None:
     up(cloud.context(target="eks"))
-    run = submit(cloud.context(target="eks"), Wanted(photos=1)).run
-    with pytest.raises(RefusedError, match=f"{run}"):
-        down(cloud.context(), force=False, with_data=True)
-    assert down(cloud.context(), force=True, with_data=True) == []
-    emr = cloud.behind("emr-containers")
-    found = emr.describe_job_run(virtualClusterId="vc0123456789", id=run)["jobRun"]
-    assert found["state"] == "CANCELLED"
+    run = submit(cloud.context(target="eks"), photos=1).id
+    with pytest.raises(RefusedError, match=f"{run} .*--target eks"):
+        down(cloud.context(), with_data=True)
+    cloud.pass_time(1200)
+    assert down(cloud.context(), with_data=True) == []
 
 
 def test_look_down_does_nothing(cloud: Cloud) -> None:
     made(cloud)
     cloud.put("photos/Apple/1.jpg")
-    lines = list(look_down(cloud.context(), force=False, with_data=False))
+    lines = list(look_down(cloud.context(), with_data=False))
     assert [line.split()[0] for line in lines] == ["delete", "leave"]
-    assert [line.split()[0] for line in look_down(cloud.context(), force=False, with_data=True)] == ["delete"] * 2
+    assert [line.split()[0] for line in look_down(cloud.context(), with_data=True)] == ["delete"] * 2
     assert cloud.there() == EVERYTHING
 
 
@@ -245,9 +243,10 @@ def test_down_leaves_an_application_of_the_same_name_outside_of_the_stack(cloud:
     up(cloud.context())
     up(cloud.context())
     assert cloud.there()["applications"] == ["orchard", "orchard"]
-    submission = submit(cloud.context(), Wanted(photos=1))
+    submission = submit(cloud.context(), photos=1)
     assert submission.place != other
-    down(cloud.context(), force=True, with_data=True)
+    cloud.pass_time(1200)
+    down(cloud.context(), with_data=True)
     assert emr.get_application(applicationId=other)["application"]["applicationId"] == other
     assert cloud.there()["applications"] == ["orchard"]
 
@@ -256,23 +255,23 @@ def test_up_leaves_a_repository_that_somebody_made(cloud: Cloud) -> None:
     cloud.behind("ecr").create_repository(repositoryName="orchard")
     with pytest.raises(RefusedError, match="ROLLBACK_COMPLETE: Repository: "):
         up(cloud.context())
-    assert down(cloud.context(), force=False, with_data=False) == []
+    assert down(cloud.context(), with_data=False) == []
     assert cloud.there() == {**NOTHING, "repositories": ["orchard"]}
 
 
 def test_every_command_leaves_a_stack_of_somebody_else(cloud: Cloud) -> None:
     own = cloud.context()
     other = replace(own, site=replace(own.site, spec=replace(own.site.spec, name="orchard.", tags={})))
-    assert other.site.slug != own.site.slug
+    assert other.site.spec.name != own.site.spec.name
     template = json.dumps(
         {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}}}}
     )
     make_stack(cloud, template)
-    for act in (up, lambda context: down(context, force=True, with_data=True), lambda c: submit(c, Wanted(photos=1))):
+    for act in (up, lambda context: down(context, with_data=True), lambda c: submit(c, photos=1)):
         with pytest.raises(RefusedError, match="choose another `name`"):
             act(cloud.context())
     with pytest.raises(RefusedError, match="choose another `name`"):
-        list(look_down(cloud.context(), force=True, with_data=True))
+        list(look_down(cloud.context(), with_data=True))
     assert cloud.there()["stacks"] == ["orchard"]
 
 
@@ -289,13 +288,13 @@ def make_stack(cloud: Cloud, template: str, **more: object) -> None:
 
 def test_require_outputs_without_a_stack(cloud: Cloud) -> None:
     with pytest.raises(RefusedError, match="`orchard-deploy up` makes it"):
-        submit(cloud.context(), Wanted(photos=1))
+        submit(cloud.context(), photos=1)
 
 
 def test_require_outputs_refuses_a_role_of_another_specification(cloud: Cloud) -> None:
     made(cloud)
     with pytest.raises(RefusedError, match="WriteArns"):
-        submit(cloud.context(output="s3://{bucket}/elsewhere"), Wanted(photos=1))
+        submit(cloud.context(output="s3://{bucket}/elsewhere"), photos=1)
 
 
 def test_up_that_failed_halfway_is_mended_by_down_and_up(cloud: Cloud) -> None:
@@ -307,15 +306,7 @@ def test_up_that_failed_halfway_is_mended_by_down_and_up(cloud: Cloud) -> None:
     with pytest.raises(RefusedError, match="orchard-deploy down"):
         plan_up(cloud.context())
     with pytest.raises(RefusedError, match="orchard-deploy down"):
-        submit(cloud.context(), Wanted(photos=1))
-    assert down(cloud.context(), force=False, with_data=False) == []
+        submit(cloud.context(), photos=1)
+    assert down(cloud.context(), with_data=False) == []
     cloud.behind("iam").delete_role(RoleName="orchard-job-us-east-1")
     made(cloud)
-
-
-def test_down_deletes_the_record_with_the_last_thing(cloud: Cloud, tree: Path) -> None:
-    made(cloud)
-    submit(cloud.context(), Wanted(photos=1))
-    assert cloud.context().record.path.exists()
-    down(cloud.context(), force=True, with_data=True)
-    assert not cloud.context().record.path.parent.exists()

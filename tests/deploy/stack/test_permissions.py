@@ -6,12 +6,9 @@ import json
 import re
 from typing import Any
 
-from orchard_deploy.image import ecr
-from orchard_deploy.runs.planning import Wanted
 from orchard_deploy.runs.submit import submit
 from orchard_deploy.runs.watch import Watch
-from orchard_deploy.stack.down import down
-from orchard_deploy.stack.up import plan_up, up
+from orchard_deploy.stack.lifecycle import down, plan_up, up
 
 from tests.deploy.cloud import Cloud, Interrupted
 from tests.deploy.conftest import ROOT
@@ -81,11 +78,11 @@ def test_the_policy_allows_every_call_and_hardly_more(cloud: Cloud) -> None:
     up(context)
     plan_up(cloud.context(aws=aws, executors=1))
     up(cloud.context(aws=aws, executors=1, tags={}))
-    run = submit(cloud.context(aws=aws, executors=1), Wanted(photos=1))
+    run = submit(cloud.context(aws=aws, executors=1), photos=1)
     Watch(context, run).cancel()
-    ecr.log_in(aws)
+    aws.call("ecr", "get_authorization_token", {})
     cloud.put("photos/Apple/1.jpg")
-    down(context, force=True, with_data=True)
+    down(context, with_data=True)
     calls = {action for action in aws.actions if not action.startswith(("sts:", "emr-containers:"))}
     made = {f"s3:{S3_ACTIONS.get(action[3:], action[3:])}" if action.startswith("s3:") else action for action in calls}
     assert made <= allowed()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from orchard_deploy.site import Site
-from orchard_deploy.stack.parameters import stack_parameters
+from orchard_deploy.stack.state import stack_parameters
 
 from tests.deploy.stack.resolved import Resolved, allows
 from tests.deploy.stack.test_template import BUCKET
