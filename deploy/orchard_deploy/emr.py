@@ -1,7 +1,7 @@
 """Runs, on EMR Serverless and EMR on EKS alike, and applications. What tells the services apart is in `Target`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -151,14 +151,14 @@ def stop_application(context: Context, application: str) -> None:
     if state == "STARTED":
         context.say(f"stop application {application}")
         context.aws.call(SERVERLESS.service, "stop_application", {"applicationId": application})
-        settle(context, application)
+        settle(context, application, (*PASSING, "STARTED"))
 
 
-def settle(context: Context, application: str) -> str:
+def settle(context: Context, application: str, passing: Container[str] = PASSING) -> str:
     """Wait until an application is in a state that does not pass by itself, half a minute as a rule; that state."""
     what = f"application {application} to be at rest, by `orchard-deploy status`"
     ask = partial(application_state, context.aws, application)
-    return context.wait(ask, lambda state: state not in PASSING, what=what, seconds=600.0)
+    return context.wait(ask, lambda state: state not in passing, what=what, seconds=600.0)
 
 
 def _run(target: Target, place: str, found: Mapping[str, Any]) -> Run:

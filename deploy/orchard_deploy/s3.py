@@ -56,5 +56,5 @@ def delete_bucket(aws: Aws, bucket: str) -> None:
     while batch := [{"Key": key} for key, _ in islice(everything, 1000)]:
         answer = aws.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": batch, "Quiet": True}})
         if errors := answer.get("Errors"):
-            raise AwsError(f"bucket {bucket}: {errors[0]['Key']} cannot be deleted: {errors[0]['Message']}")
+            raise AwsError(f"bucket {bucket}: {errors[0]['Key']} cannot be deleted: {errors[0].get('Message')}")
     aws.find("s3", "delete_bucket", {"Bucket": bucket}, "NoSuchBucket")  # gone by a call whose answer was lost

@@ -103,7 +103,7 @@ def load_spec(path: Path) -> Spec:
         # The schema has no number with a fraction: one that is written with it, 2.0 too, is refused as the text it is.
         content = json.loads(path.read_text(encoding="utf-8"), parse_float=str)
         jsonschema.validate(content, SCHEMA)
-        return check_workers(parse_spec(content))
+        return parse_spec(content)
     except OSError as exc:
         raise SpecError(f"{path}: {exc.strerror}: name it with --spec, or call from the folder that holds it") from exc
     except ValueError as exc:
@@ -133,8 +133,8 @@ def capacity(spec: Spec) -> Worker:
     return Worker(**{name: getattr(spec.driver, name) + spec.executors * size for name, size in sizes})
 
 
-def check_workers(spec: Spec) -> Spec:
-    """The same specification; `SpecError` for more vCPU than the account's quota lets run at once."""
+def check_workers(spec: Spec) -> None:
+    """Raise `SpecError` for more vCPU than the account's quota lets run at once."""
     wanted = capacity(spec).cpu
     if wanted > spec.vcpu_quota:
         raise SpecError(
@@ -142,7 +142,6 @@ def check_workers(spec: Spec) -> Spec:
             f"once, and the account's quota is {spec.vcpu_quota}: a run would wait for workers that never come: "
             "name fewer or smaller ones, or have the quota L-D05C8A75 raised and write the new one into vcpuQuota"
         )
-    return spec
 
 
 def fitting_memory(cpu: int, heap: int, overhead: int | None) -> int | None:

@@ -31,6 +31,7 @@ class Target:
     image_property: str | None = None
     has_application: bool = False
     disk: str | None = None
+    flag: str = ""
 
     def active_states(self) -> list[str]:
         """The states of a run that is not over."""

@@ -104,7 +104,7 @@ def test_the_reference_experiment_from_up_to_down(
     orchard_deploy("push")
     orchard_deploy("up")
     _, err = orchard_deploy("up")
-    assert err == "orchard-deploy: everything is as it should be\n"
+    assert err == "orchard-deploy: nothing: everything is as it should be\n"
     upload(account, golden)
     out, err = orchard_deploy("submit", "--wait", "--budget", "1.00", "--verbose")
     assert "50 = 50 featurized + 0 rejected" in out
@@ -122,7 +122,7 @@ def test_the_reference_experiment_from_up_to_down(
     logs, _ = orchard_deploy("logs", "--stream", "stdout")
     assert "17 keep" in logs
     bill = json.loads(orchard_deploy("cost", "--json")[0])
-    assert (bill["photos"], bill["billed"]) == (50, True)
+    assert (bill["photos"], bill["photos_from"]) == (50, "report")
     assert 0.015 < bill["amount"] < 1  # a minute of 12 vCPU and 48 GB at least
     (entry,) = json.loads(orchard_deploy("status", "--json")[0])["runs"]
     assert entry["digest"] == account.serverless.jobs[run].digest

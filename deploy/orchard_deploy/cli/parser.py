@@ -15,7 +15,7 @@ from orchard_deploy.context import Context
 from orchard_deploy.cost.money import PRICES_FILE
 from orchard_deploy.runs.spark import spark_properties
 from orchard_deploy.site import Site
-from orchard_deploy.spec import Spec, load_spec
+from orchard_deploy.spec import Spec, check_workers, load_spec
 from orchard_deploy.targets import TARGETS, spec_for
 
 # Carries a command out; its exit code is 0 unless it says another.
@@ -74,6 +74,7 @@ def target_spec(arguments: argparse.Namespace) -> Spec:
 def connect(arguments: argparse.Namespace) -> Context:
     """Check the specification, then ask AWS whose account it is; from then on `arguments.mask` hides its number."""
     spec, target = target_spec(arguments), TARGETS[arguments.target]
+    check_workers(spec)
     spark_properties(spec, target)  # raises where the specification's own cannot work
     aws = Aws(region=spec.region, profile=arguments.profile)
     site = Site(spec, aws.account)

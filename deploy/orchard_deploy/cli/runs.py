@@ -46,7 +46,7 @@ def do_submit(arguments: argparse.Namespace) -> None:
 def _stay(context: Context, run: Run, arguments: argparse.Namespace) -> Run:
     if context.site.logs is None:
         context.say("the specification has no `logs`, so the driver's lines are not shown")
-    seconds = longest_wait(context.site.spec, context.target, arguments.wait_minutes)
+    seconds = (arguments.wait_minutes or 0) * 60 or longest_wait(context.site.spec, context.target)
     ended = stay(shown_by(context, run, verbose=arguments.verbose), seconds=seconds, detach=arguments.detach)
     if context.target.has_application:
         try:

@@ -49,7 +49,8 @@ def load_prices(path: Path, site: Site, target: Target = SERVERLESS) -> Prices:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content[target.name][region][architecture]
-        return Prices(**found, currency=content["currency"], source=f"{content['source']} ({content['date']})")
+        numbers = {name: float(number) for name, number in found.items()}
+        return Prices(**numbers, currency=content["currency"], source=f"{content['source']} ({content['date']})")
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise SpecError(
             f"{path}: no price of EMR {target.name} in {region} on {architecture} ({exc}): copy {PRICES_FILE}, add "
@@ -126,6 +127,8 @@ def taken(labels: Iterable[str], job: Options) -> int:
 
 def count_photos(context: Context, asked: int | None, extra: Sequence[str]) -> int | None:
     """Photos that a run takes: as asked, else counted in the input; None where there is no input yet, or no photos."""
+    if asked is not None and not context.site.command.photos:
+        raise SpecError(f"--photos: {context.site.spec.command} takes no photos: leave it out")
     if asked is not None or not context.site.command.photos:
         return asked
     try:

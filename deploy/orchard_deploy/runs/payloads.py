@@ -108,9 +108,6 @@ def _overrides(site: Site, defaults: Mapping[str, str]) -> Payload:
 
 
 def _split(properties: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The submit parameters, which nothing overrides, and apart from them what has blanks or quotes.
-
-    How those would be quoted is not documented.
-    """
+    """The submit parameters, which nothing overrides, and what has blanks or quotes: no form of that is documented."""
     apart = {name: value for name, value in sorted(properties.items()) if re.search(r"[\s'\"\\]", value)}
     return " ".join(f"--conf {name}={properties[name]}" for name in sorted(properties) if name not in apart), apart

@@ -7,7 +7,6 @@ service sets the latter two to 3. So every one of them is set, and dynamic alloc
 
 import re
 import tomllib
-from functools import cache
 from pathlib import Path
 
 from orchard_deploy.errors import SpecError
@@ -15,6 +14,7 @@ from orchard_deploy.spec import Spec
 from orchard_deploy.targets import SERVERLESS, Target
 
 PYTHON = "/opt/orchard/venv/bin/python"
+_MISTAKES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def spark_properties(spec: Spec, target: Target = SERVERLESS) -> dict[str, str]:
@@ -62,14 +62,9 @@ def _sizes(spec: Spec, target: Target) -> dict[str, str]:
     return found
 
 
-@cache
-def _mistakes() -> dict[str, str]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-
-
 def _mistake(name: str) -> str | None:
     """What to do instead of a property that would do nothing, or harm."""
     if re.search(r"[\s=]", name):
         return "a property's name has no blanks and no =: it would be read as another property: mend it"
-    fits = (key for key in _mistakes() if name == key or (key.endswith(".") and name.startswith(key)))
-    return _mistakes().get(next(fits, ""))
+    fits = (key for key in _MISTAKES if name == key or (key.endswith(".") and name.startswith(key)))
+    return _MISTAKES.get(next(fits, ""))

@@ -10,7 +10,8 @@ from orchard_deploy.runs.watch import Watch, judge
 from orchard_deploy.terminal import LeavingError, listening
 
 Ask = Callable[[str], bool | None]
-_CONTINUES = "`orchard-deploy status` shows its state, `cancel` ends it"
+_CONTINUES = "`orchard-deploy status{0}` shows its state, `cancel --run {1}{0}` ends it"
+_UNKNOWN = "see `orchard-deploy status{}` when AWS answers again"
 
 
 def ask_person(question: str) -> bool | None:
@@ -43,11 +44,13 @@ def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Run:
         return judge(watch.until_over(seconds))
     except WaitError as error:
         if detach:
-            raise WaitError(f"{error}; it goes on: {_CONTINUES}") from error
+            raise WaitError(f"{error}; it goes on: {_CONTINUES.format(watch.run.target.flag, watch.run.id)}") from error
         raise WaitError(f"{error}; it was cancelled, and is {_end(watch).state} now") from error
     except AwsError:
         # Credentials that ran out, for instance: nothing can be done about the run from here.
-        watch.context.say(f"run {watch.run.id} may go on: see `orchard-deploy status` when AWS answers again")
+        watch.context.say(
+            f"run {watch.run.id} may go on: see `orchard-deploy status{watch.run.target.flag}` when AWS answers again"
+        )
         raise
     except OSError:  # its lines cannot be written
         watch.tail = None
@@ -60,7 +63,7 @@ def _stay(watch: Watch, seconds: float, detach: bool, ask: Ask) -> Run:
 
 def _leave(watch: Watch, *, continues: bool) -> None:
     if continues:
-        watch.context.say(f"run {watch.run.id} goes on: {_CONTINUES}")
+        watch.context.say(f"run {watch.run.id} goes on: {_CONTINUES.format(watch.run.target.flag, watch.run.id)}")
     else:
         _end(watch)
 
@@ -79,5 +82,5 @@ def _end(watch: Watch) -> Run:
         with listening(signal.SIG_IGN):  # it is being ended already; Ctrl-C is still heard
             return watch.cancel()
     except (DeployError, KeyboardInterrupt):
-        watch.context.say(f"run {watch.run.id} may go on, and cost: see `orchard-deploy status` when AWS answers again")
+        watch.context.say(f"run {watch.run.id} may go on, and cost: {_UNKNOWN.format(watch.run.target.flag)}")
         raise

@@ -6,6 +6,7 @@ it calls with the same token, for which the service starts one run only.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orchard_deploy import emr
 from orchard_deploy.context import Context
@@ -25,9 +26,11 @@ def submit(context: Context, *, extra: tuple[str, ...] = (), photos: int | None 
     if same:
         return same
     try:
-        return _start(context, request)
+        return replace(_start(context, request), created=context.now())
     except (KeyboardInterrupt, LeavingError):
-        context.say("a run may have been started: `orchard-deploy status` shows it, `cancel` ends it")
+        context.say(
+            f"a run may have been started: `orchard-deploy status{context.target.flag}` shows it, `cancel` ends it"
+        )
         raise
 
 

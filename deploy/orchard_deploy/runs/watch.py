@@ -21,8 +21,6 @@ _CANCELLING, _LONGEST = 300.0, 7 * 86400.0
 # Minutes that a run may wait in the application's queue, as the stack's template says; and that it may spend on getting
 # workers and on its end, beyond its queue and its own time-out.
 QUEUE_MINUTES, _SLACK = 360, 30
-# Lines of Spark's log that are shown of a run that failed.
-_TAIL = 20
 # Seconds after the end of a run in which its last lines come: the service sends them every 15 seconds.
 LAST_LINES = 20.0
 
@@ -32,10 +30,8 @@ def allowance(spec: Spec) -> float:
     return spec.timeout_minutes * 60.0 * spec.max_attempts
 
 
-def longest_wait(spec: Spec, target: Target, minutes: float | None = None) -> float:
-    """Seconds to stay with a run: so many minutes, or beyond what its service or its allowance ends by itself."""
-    if minutes is not None:
-        return minutes * 60
+def longest_wait(spec: Spec, target: Target) -> float:
+    """Seconds to stay with a run: beyond what its service or its allowance ends by itself."""
     return allowance(spec) + ((QUEUE_MINUTES if target.has_application else 0) + _SLACK) * 60
 
 
@@ -57,7 +53,7 @@ class Watch:
     show: Show = print_line
     verbose: bool = False
     tail: Tail | None = None
-    _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=_TAIL))
+    _unshown: deque[tuple[Source, str]] = field(default_factory=lambda: deque(maxlen=20))
     _said: set[str | None] = field(default_factory=lambda: {None})
     _state: str = ""
     _at_work_since: float | None = None
@@ -151,7 +147,7 @@ def judge(run: Run) -> Run:
     advice = explain(run.details, run.target)
     raise RunError(
         f"run {run.id}: {run.state}: {run.details or 'no details'}{f'; {advice}' if advice else ''}: "
-        f"`orchard-deploy logs --run {run.id}` shows why"
+        f"`orchard-deploy logs --run {run.id}{run.target.flag}` shows why"
     )
 
 
@@ -174,7 +170,7 @@ def show_logs(context: Context, run: Run, choice: Choice, *, follow: bool, show:
         where = context.site.account.mask(str(context.site.logs))
         raise RefusedError(
             f"run {run.id}: no such logs in {where}: they come some 15 seconds after the workers have started; "
-            "`orchard-deploy status` shows the run's state"
+            f"`orchard-deploy status{run.target.flag}` shows the run's state"
         )
 
 

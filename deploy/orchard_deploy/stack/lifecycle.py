@@ -82,6 +82,9 @@ def up(context: Context) -> Plan:
         _make_way(context, plan)
         execute = partial(_call, context, "execute_change_set", plan.change_set, ClientRequestToken=plan.change_set)
         state.watch_stack(context, context.site.spec.name, execute, wanted=("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        bucket = plan.stack.made_bucket if plan.stack else None
+        if bucket and bucket != plan.parameters["BucketName"]:
+            context.say(f"bucket {bucket} stays, with what is in it: no command looks at it any more")
     return plan
 
 
@@ -162,7 +165,7 @@ def _make_way(context: Context, plan: Plan) -> None:
         _call(context, "delete_change_set", plan.change_set)
         raise RefusedError(
             f"application {application}: {', '.join(names)} must change, and run {active[0].id} is active: wait for "
-            "its end, or cancel it with `orchard-deploy cancel`"
+            "its end, or `orchard-deploy cancel --run {active[0].id}`"
         )
     if application and "Application" in names:
         emr.stop_application(context, application)
@@ -172,8 +175,8 @@ def _steps(context: Context, stack: Stack | None, *, with_data: bool) -> Iterato
     """What there is to do, each step by what there is once those before it are done."""
     outputs = stack.outputs if stack else {}
     runs = [each for target in TARGETS.values() for each in emr.list_runs(context, target, outputs, active=True)]
-    if active := ", ".join(f"{run.id} ({run.state}, --target {run.target.name})" for run in runs):
-        raise RefusedError(f"runs are active: {active}: wait for their end, or end them with `orchard-deploy cancel`")
+    if active := ", ".join(f"{run.state}: --run {run.id}{run.target.flag}" for run in runs):
+        raise RefusedError(f"runs are active: {active}: wait for their end, or end each with `orchard-deploy cancel`")
     if stack:
         yield f"stack {stack.name}", partial(state.delete_stack, context, stack)
     # The one that the stack made, too, where the specification names another by now.

@@ -80,9 +80,10 @@ def test_load_prices_of_another_file(tmp_path: Path) -> None:
     )
     found = load_prices(own, ARM)
     assert found == Prices(**price, currency="EUR", source="me (2027-01-01)")
-    own.write_text(json.dumps({"serverless": {"eu-west-3": {"ARM64": price}}}))
-    with pytest.raises(SpecError, match=r"no price of .*'currency'"):
-        load_prices(own, ARM)
+    for wrong, told in (({**price, "gb_hour": "two"}, "could not convert"), (price, "'currency'")):
+        own.write_text(json.dumps({"serverless": {"eu-west-3": {"ARM64": wrong}}}))
+        with pytest.raises(SpecError, match=f"no price of .*{told}"):
+            load_prices(own, ARM)
     with pytest.raises(SpecError, match="No such file"):
         load_prices(tmp_path / "none.json", ARM)
 

@@ -70,6 +70,7 @@ def test_submit_starts_a_run(ready: Ready) -> None:
     run = ready.submit(extra=("--varieties", "5"))
     (job,) = ready.jobs().values()
     assert (run.id, run.tags[DIGEST_TAG]) == (job.id, job.digest)
+    assert run.created == pytest.approx(job.created)
     assert job.request["jobDriver"]["sparkSubmit"]["entryPointArguments"][-2:] == ["--varieties", "5"]
     assert job.request["tags"][IMAGE_TAG] == tree_tag(ready.cloud.tree)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from orchard_deploy.runs.symptoms import explain, symptoms
+from orchard_deploy.runs.symptoms import SYMPTOMS, explain
 from orchard_deploy.targets import EKS, SERVERLESS, Target
 
 # Name of the symptom, the service, a line as it was seen, a part of the advice.
@@ -164,7 +164,7 @@ LINES = [
 
 
 def named(name: str) -> dict[str, str]:
-    return next(symptom for symptom in symptoms() if symptom["name"] == name)
+    return next(symptom for symptom in SYMPTOMS if symptom["name"] == name)
 
 
 @pytest.mark.parametrize(("name", "target", "line", "part"), LINES)
@@ -174,7 +174,7 @@ def test_explain_knows_a_line(name: str, target: Target, line: str, part: str) -
     assert part in (found or "")
 
 
-@pytest.mark.parametrize("symptom", symptoms(), ids=lambda symptom: str(symptom["name"]))
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: str(symptom["name"]))
 def test_explain_knows_the_tables_own_line(symptom: dict[str, str]) -> None:
     assert explain(symptom["seen"]) == symptom["advice"]
     assert re.compile(symptom["pattern"])

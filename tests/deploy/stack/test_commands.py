@@ -14,7 +14,7 @@ from orchard_deploy.__main__ import main
 from orchard_deploy.stack.state import TEMPLATE
 
 from tests.deploy.cloud import BUCKET, EVERYTHING, NOTHING, Cloud
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import ROOT, tree_tag
 from tests.deploy.runs.test_commands import edit
 
 Typed = Callable[..., tuple[int, str, str]]
@@ -30,6 +30,23 @@ def typed(tree: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
         return code, captured.out, captured.err
 
     return typed
+
+
+def test_plan_on_eks_names_the_image_of_eks(typed: Typed, cloud: Cloud, tree: Path) -> None:
+    for _ in range(2):
+        typed("up")
+    asked = json.loads(typed("plan", "--target", "eks", "--json")[1])["start_job_run"]
+    digest = cloud.account.images.digests("orchard")[tree_tag(tree, "eks")]
+    assert asked["tags"]["orchard:digest"] == digest
+    assert f"image=123456789012.dkr.ecr.us-east-1.amazonaws.com/orchard@{digest}" in json.dumps(asked["jobDriver"])
+
+
+def test_plan_after_an_up_that_was_interrupted_before_it_made_anything(typed: Typed, cloud: Cloud) -> None:
+    named = {"StackName": "orchard", "ChangeSetName": "x", "ChangeSetType": "CREATE"}
+    cloud.behind("cloudformation").create_change_set(**named, TemplateBody='{"Resources": {}}')
+    code, _, err = typed("plan")
+    assert (code, "nothing of it exists yet: `orchard-deploy up` makes it" in err) == (1, True)
+    assert typed("up")[0] == 0
 
 
 def test_plan_up_down_in_turn(typed: Typed, cloud: Cloud) -> None:

@@ -211,7 +211,7 @@ def test_up_uses_and_down_leaves_a_bucket_that_somebody_made(cloud: Cloud) -> No
 def test_down_refuses_while_a_run_is_active(cloud: Cloud) -> None:
     made(cloud)
     run = submit(cloud.context(), photos=1).id
-    with pytest.raises(RefusedError, match=f"{run} .*`orchard-deploy cancel`"):
+    with pytest.raises(RefusedError, match=f"--run {run}.*`orchard-deploy cancel`"):
         down(cloud.context(), with_data=True)
     assert cloud.there() == EVERYTHING
     cloud.pass_time(1200)
