@@ -146,6 +146,15 @@ def test_in_a_rootless_engine_the_caller_is_root(
     assert words[words.index("--user") + 1] == "0:0"
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """What happens at signals by default: whoever started the tests may have switched SIGHUP off, as `nohup` does."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_and_removes_the_container(
     fake_docker: FakeDocker,
@@ -153,6 +162,7 @@ def test_a_signal_ends_and_removes_the_container(
     photos: Path,
     capfd: pytest.CaptureFixture[str],
     sent: signal.Signals,
+    usual_signals: None,
 ) -> None:
     docker_client.sends(sent)
     before = signal.getsignal(sent)
